@@ -1,0 +1,109 @@
+#include "cli/verbs.h"
+
+#include <string.h>
+
+const cmk_cli_verb cmk_cli_verbs[] = {
+    {"vault",
+     "init",
+     {CMK_ARG_NEW_VAULT},
+     {CMK_OPT_RETENTION_DAYS, CMK_OPT_PURGE_PROTECTION, CMK_OPT_ALLOW_OPS, CMK_OPT_PIN_FILE, CMK_OPT_SO_PIN_FILE},
+     "make a vault, and the store if there is none",
+     "Takes both PINs as the vault's new ones: the SO's, who administers, and that of `user`, who makes and uses keys.\n"
+     "Purge protection can't be switched off again.",
+     true,
+     cmk_cli_vault_init},
+    {"vault",
+     "list",
+     {CMK_ARG_NONE},
+     {CMK_OPT_NONE},
+     "list the vaults, deleted ones included",
+     NULL,
+     false,
+     cmk_cli_vault_list},
+    {"vault",
+     "show",
+     {CMK_ARG_VAULT_NAME},
+     {CMK_OPT_NONE},
+     "show a vault's settings and the state of its PINs",
+     NULL,
+     false,
+     cmk_cli_vault_show},
+    {"vault",
+     "key-fingerprint",
+     {CMK_ARG_VAULT_NAME},
+     {CMK_OPT_NONE},
+     "print the fingerprint of the key that signs a vault",
+     "A line `vault-key NAME = FINGERPRINT` in cmk11.conf(5) pins it.",
+     false,
+     cmk_cli_vault_fingerprint},
+    {"key",
+     "create",
+     {CMK_ARG_VAULT, CMK_ARG_NEW_KEY},
+     {CMK_OPT_SIZE, CMK_OPT_OPS, CMK_OPT_NOT_BEFORE, CMK_OPT_EXPIRES, CMK_OPT_TAG, CMK_OPT_USER, CMK_OPT_PIN_FILE},
+     "make a key (an RSA pair that wraps and unwraps)",
+     "Acts as the officer `user`, or as --user says.\n"
+     "T is a time (2027-01-31T12:00:00Z), a date (2027-01-31), or +N and a unit s, m, h, d or y from now (+90d).",
+     false,
+     cmk_cli_key_create},
+    {"key",
+     "list",
+     {CMK_ARG_VAULT},
+     {CMK_OPT_DELETED},
+     "list a vault's keys",
+     NULL,
+     false,
+     cmk_cli_key_list},
+    {"key",
+     "show",
+     {CMK_ARG_VAULT, CMK_ARG_KEY_VERSION},
+     {CMK_OPT_NONE},
+     "show a key, or one version of it",
+     "VERSION is a number (1, 2, 3 ...) or the version's id in hex.",
+     false,
+     cmk_cli_key_show},
+    {"key",
+     "versions",
+     {CMK_ARG_VAULT, CMK_ARG_KEY},
+     {CMK_OPT_NONE},
+     "list a key's versions, newest first",
+     NULL,
+     false,
+     cmk_cli_key_versions},
+    {"status",
+     NULL,
+     {CMK_ARG_NONE},
+     {CMK_OPT_NONE},
+     "health of the store and of every vault, and what needs attention",
+     "Exit status 1 when the store or a vault is damaged.",
+     false,
+     cmk_cli_status},
+    {"help",
+     NULL,
+     {CMK_ARG_COMMAND, CMK_ARG_COMMAND},
+     {CMK_OPT_NONE},
+     "explain a command",
+     NULL,
+     true,
+     cmk_cli_help},
+    {NULL, NULL, {CMK_ARG_NONE}, {CMK_OPT_NONE}, NULL, NULL, false, NULL},
+};
+
+const cmk_cli_verb *cmk_cli_verb_find(const char *noun, const char *verb)
+{
+    for (const cmk_cli_verb *v = cmk_cli_verbs; v->noun; v++) {
+        if (strcmp(v->noun, noun) != 0)
+            continue;
+        if (!v->verb || (verb && strcmp(v->verb, verb) == 0))
+            return v;
+    }
+    return NULL;
+}
+
+bool cmk_cli_noun_exists(const char *noun)
+{
+    for (const cmk_cli_verb *v = cmk_cli_verbs; v->noun; v++) {
+        if (strcmp(v->noun, noun) == 0)
+            return true;
+    }
+    return false;
+}

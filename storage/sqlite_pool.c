@@ -1,0 +1,250 @@
+/* The pool of connections: lent one to a transaction, opened when first needed, closed together when the file is
+ * replaced. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "storage/sqlite.h"
+#include "util/log.h"
+
+/* Files to which this process has inherited a connection that was in use when it was forked. */
+#define FORKED_MAX 16
+static struct {
+    pid_t pid;
+    size_t count;
+    struct {
+        dev_t device;
+        ino_t inode;
+    } file[FORKED_MAX];
+} forked;
+static cmk_mutex forked_lock = CMK_MUTEX_INIT(CMK_RANK_LEAF, "inherited store connections");
+
+void cmk_sqlite_pool_init(cmk_sqlite_store *s)
+{
+    pthread_condattr_t attr;
+    cmk_mutex_init(&s->lock, CMK_RANK_STORE, "store connections");
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->idle, &attr);
+    pthread_condattr_destroy(&attr);
+    s->generation = 1;
+    s->owner = getpid();
+}
+
+static bool same_file(const cmk_sqlite_identity *a, const cmk_sqlite_identity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->shm_inode == b->shm_inode;
+}
+
+static bool same_content(const cmk_sqlite_identity *a, const cmk_sqlite_identity *b)
+{
+    return a->size == b->size && a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* Another file, or another log: all connections have to go. The same file changed in place (by a checkpoint, or by
+ * somebody who copied over it): what connections have cached of it may not be what is there. */
+static void notice(cmk_sqlite_store *s, const cmk_sqlite_identity *now)
+{
+    if (!s->seen.known)
+        return;
+    bool same = same_file(&s->seen, now);
+    if (same && same_content(&s->seen, now))
+        return;
+    s->generation++;
+    s->epoch++;
+    if (!same)
+        s->replaced = true;
+    s->seen = *now;
+}
+
+static void close_file_connections(cmk_sqlite_store *s)
+{
+    for (size_t i = 0; i < ROLE_ATTEMPTS; i++)
+        if (s->slot[i].conn.db)
+            cmk_sqlite_disconnect(&s->slot[i].conn, true);
+    s->seen.known = false;
+    s->replaced = false;
+}
+
+static bool all_idle(const cmk_sqlite_store *s)
+{
+    for (size_t i = 0; i < ROLE_ATTEMPTS; i++)
+        if (s->slot[i].busy)
+            return false;
+    return true;
+}
+
+static cmk_sqlite_slot *find_free(cmk_sqlite_store *s, cmk_sqlite_role role)
+{
+    size_t n = role == ROLE_READER ? CMK_SQLITE_READERS : 1;
+    cmk_sqlite_slot *closed = NULL;
+    for (size_t i = role; i < role + n; i++) {
+        if (!s->slot[i].busy && s->slot[i].conn.db)
+            return &s->slot[i];
+        if (!s->slot[i].busy && !closed)
+            closed = &s->slot[i];
+    }
+    return closed;
+}
+
+static void deadline_in(uint32_t ms, struct timespec *at)
+{
+    clock_gettime(CLOCK_MONOTONIC, at);
+    at->tv_sec += ms / 1000;
+    at->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (at->tv_nsec >= 1000000000) {
+        at->tv_sec++;
+        at->tv_nsec -= 1000000000;
+    }
+}
+
+/* Under the lock: waits for a slot and marks it as lent. */
+static cmk_rc wait_for_slot(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlite_slot **out)
+{
+    struct timespec until = {0, 0};
+    for (;;) {
+        if (s->replaced && all_idle(s))
+            close_file_connections(s);
+        bool barred = s->replaced && role != ROLE_ATTEMPTS;
+        if (barred && role == ROLE_WATCH)
+            return CMK_OK; /* the caller may itself be one of those who use the old file */
+        *out = barred ? NULL : find_free(s, role);
+        if (*out) {
+            (*out)->busy = true;
+            return CMK_OK;
+        }
+        if (until.tv_sec == 0)
+            deadline_in(s->base.options.busy_timeout_ms, &until);
+        if (pthread_cond_timedwait(&s->idle, &s->lock.m, &until) == ETIMEDOUT)
+            return cmk_fail(CMK_E_BUSY, "store %s: all its connections are in use by other threads; try again",
+                            s->base.directory);
+    }
+}
+
+/* A fresh connection reads the newest state by itself; what is remembered is which file that was. */
+static cmk_rc open_slot(cmk_sqlite_store *s, cmk_sqlite_slot *slot, bool attempts)
+{
+    cmk_sqlite_identity now;
+    cmk_rc rc =
+        cmk_sqlite_connect(&slot->conn, s->base.directory, attempts ? &cmk_sqlite_attempts : &cmk_sqlite_records,
+                           s->base.options.busy_timeout_ms);
+    if (rc != CMK_OK || attempts)
+        return rc;
+    slot->data_version = -1;
+    cmk_sqlite_identify(s->path, s->shm_path, &now);
+    CMK_WITH_MUTEX(&s->lock);
+    if (!s->seen.known)
+        s->seen = now;
+    slot->epoch = s->epoch;
+    return CMK_OK;
+}
+
+cmk_rc cmk_sqlite_lend(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlite_slot **out)
+{
+    cmk_sqlite_identity now;
+    uint32_t epoch = 0;
+    cmk_rc rc = CMK_E_INTERNAL;
+    *out = NULL;
+    if (role != ROLE_ATTEMPTS)
+        cmk_sqlite_identify(s->path, s->shm_path, &now);
+    {
+        CMK_WITH_MUTEX(&s->lock);
+        if (role != ROLE_ATTEMPTS)
+            notice(s, &now);
+        rc = wait_for_slot(s, role, out);
+        epoch = s->epoch;
+    }
+    if (rc != CMK_OK || !*out)
+        return rc;
+    if (!(*out)->conn.db) {
+        rc = open_slot(s, *out, role == ROLE_ATTEMPTS);
+    } else if ((*out)->epoch != epoch) {
+        sqlite3_db_release_memory((*out)->conn.db);
+        (*out)->epoch = epoch;
+    }
+    if (rc != CMK_OK) {
+        cmk_sqlite_return(s, *out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void cmk_sqlite_return(cmk_sqlite_store *s, cmk_sqlite_slot *slot)
+{
+    CMK_WITH_MUTEX(&s->lock);
+    slot->busy = false;
+    pthread_cond_broadcast(&s->idle);
+}
+
+static void pool_free(cmk_sqlite_store *s)
+{
+    pthread_cond_destroy(&s->idle);
+    cmk_mutex_destroy(&s->lock);
+    free(s->path);
+    free(s->shm_path);
+    free(s->base.directory);
+    free(s);
+}
+
+void cmk_sqlite_pool_close(cmk_sqlite_store *s)
+{
+    for (size_t i = 0; i < CMK_SQLITE_SLOTS; i++)
+        cmk_sqlite_disconnect(&s->slot[i].conn, true);
+    pool_free(s);
+}
+
+static void remember_forked(const cmk_sqlite_slot *slot)
+{
+    struct stat st;
+    if (stat(slot->conn.path, &st) != 0)
+        return;
+    CMK_WITH_MUTEX(&forked_lock);
+    if (forked.pid != getpid())
+        forked.count = 0; /* a grandchild's own story */
+    forked.pid = getpid();
+    if (forked.count == FORKED_MAX)
+        return;
+    forked.file[forked.count].device = st.st_dev;
+    forked.file[forked.count].inode = st.st_ino;
+    forked.count++;
+}
+
+/* SQLite keeps one list of open files for the process. As long as the parent's are on it, a connection that the child
+ * opens believes that it has the parent's locks, which a child does not inherit. So idle connections are closed here,
+ * without touching log, shared memory or (locks are the process's own) any lock of the parent. One that another thread
+ * was using at the fork can't be: it is left alone, and the file not opened again. */
+void cmk_sqlite_pool_abandon(cmk_sqlite_store *s)
+{
+    bool in_use = false;
+    for (size_t i = 0; i < CMK_SQLITE_SLOTS; i++) {
+        if (!s->slot[i].busy) {
+            cmk_sqlite_disconnect(&s->slot[i].conn, false);
+        } else if (s->slot[i].conn.path) {
+            remember_forked(&s->slot[i]);
+            in_use = true;
+        }
+    }
+    if (!in_use) {
+        free(s->path);
+        free(s->shm_path);
+        free(s->base.directory);
+        free(s); /* not its locks: their state at the fork is unknown */
+    }
+}
+
+cmk_rc cmk_sqlite_check_forked(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return CMK_OK;
+    CMK_WITH_MUTEX(&forked_lock);
+    for (size_t i = 0; i < forked.count; i++)
+        if (forked.file[i].device == st.st_dev && forked.file[i].inode == st.st_ino)
+            return cmk_fail(
+                CMK_E_FORKED,
+                "store %s: this process was forked while another thread was using it; fork when no call is under "
+                "way, or execute a new program",
+                path);
+    return CMK_OK;
+}
