@@ -114,9 +114,10 @@ void cmk_cli_help_print(const char *noun, const cmk_cli_verb *verb)
     if (noun)
         (void)printf("Usage: cmk11 %s VERB ...\n\nCommands:\n", noun);
     else
-        (void)fputs("Usage: cmk11 COMMAND ...\n\nA key vault behind PKCS#11: customer-managed keys on your own machines.\n\n"
-                    "Commands:\n",
-                    stdout);
+        (void)fputs(
+            "Usage: cmk11 COMMAND ...\n\nA key vault behind PKCS#11: customer-managed keys on your own machines.\n\n"
+            "Commands:\n",
+            stdout);
     print_commands(noun);
     (void)fputs("\nOptions:\n", stdout);
     print_option(CMK_OPT_JSON);

@@ -19,8 +19,8 @@ static void put_login(cmk_login **login)
 static cmk_rc collect_version(void *ctx, const cmk_version_info *version)
 {
     cmk_cli_key *key = ctx;
-    if (key->only && (key->only->number != 0 ? key->only->number != version->number
-                                             : !cmk_id_equal(&key->only->id, &version->id)))
+    if (key->only &&
+        (key->only->number != 0 ? key->only->number != version->number : !cmk_id_equal(&key->only->id, &version->id)))
         return CMK_OK;
     if (key->count == key->capacity) {
         size_t more = key->capacity == 0 ? 8 : key->capacity * 2;

@@ -62,8 +62,8 @@ cmk_rc cmk_cli_open_vault(cmk_cli *cli, cmk_vault **out)
     return rc;
 }
 
-/* The command tells of its failure itself, in one line. So diagnostics on standard error stay off until somebody asks for more
- * than warnings; those that go to a file or to syslog are as configured. */
+/* The command tells of its failure itself, in one line. So diagnostics on standard error stay off until somebody asks
+ * for more than warnings; those that go to a file or to syslog are as configured. */
 static cmk_rc start_log(const cmk_config *config)
 {
     bool noise = strcmp(config->log_target, "stderr") == 0 && config->log_level <= CMK_LOG_WARN;

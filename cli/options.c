@@ -112,9 +112,14 @@ const cmk_cli_option cmk_cli_options[CMK_OPT_COUNT] = {
 };
 
 static const char *const arg_placeholders[CMK_ARG_COUNT] = {
-    [CMK_ARG_NONE] = "",     [CMK_ARG_NEW_VAULT] = "NAME", [CMK_ARG_VAULT_NAME] = "NAME",
-    [CMK_ARG_VAULT] = "VAULT", [CMK_ARG_NEW_KEY] = "KEY",    [CMK_ARG_KEY] = "KEY",
-    [CMK_ARG_KEY_VERSION] = "KEY[/VERSION]", [CMK_ARG_COMMAND] = "[COMMAND]",
+    [CMK_ARG_NONE] = "",
+    [CMK_ARG_NEW_VAULT] = "NAME",
+    [CMK_ARG_VAULT_NAME] = "NAME",
+    [CMK_ARG_VAULT] = "VAULT",
+    [CMK_ARG_NEW_KEY] = "KEY",
+    [CMK_ARG_KEY] = "KEY",
+    [CMK_ARG_KEY_VERSION] = "KEY[/VERSION]",
+    [CMK_ARG_COMMAND] = "[COMMAND]",
 };
 
 const char *cmk_cli_arg_placeholder(cmk_cli_arg arg)
@@ -178,8 +183,8 @@ static cmk_rc unknown_option(cmk_cli *cli, const char *word, size_t len)
     const char *verb = cli->verb && cli->verb->verb ? cli->verb->verb : "";
     const char *gap1 = *noun ? " " : "", *gap2 = *verb ? " " : "";
     if (nearest)
-        return cmk_cli_usage(cli, "unknown option %s: did you mean --%s? See cmk11%s%s%s%s --help", shown, nearest, gap1,
-                             noun, gap2, verb);
+        return cmk_cli_usage(cli, "unknown option %s: did you mean --%s? See cmk11%s%s%s%s --help", shown, nearest,
+                             gap1, noun, gap2, verb);
     return cmk_cli_usage(cli, "unknown option %s: see cmk11%s%s%s%s --help", shown, gap1, noun, gap2, verb);
 }
 

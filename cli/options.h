@@ -16,8 +16,8 @@ typedef struct cmk_cli_option {
 
 extern const cmk_cli_option cmk_cli_options[CMK_OPT_COUNT];
 
-/* Reads the words after the command's own name into cli. CMK_E_ARGUMENT with a sentence and cli->usage. Which of --json and --help
- * were given is known even then. */
+/* Reads the words after the command's own name into cli. CMK_E_ARGUMENT with a sentence and cli->usage. Which of
+ * --json and --help were given is known even then. */
 CMK_MUST_USE cmk_rc cmk_cli_parse(cmk_cli *cli, int argc, char **argv);
 /* The option of that name that verb takes (NULL: those that stand before a command); CMK_OPT_NONE. */
 cmk_cli_opt cmk_cli_option_find(const cmk_cli_verb *verb, const char *name, size_t len);

@@ -57,7 +57,8 @@ json_t *cmk_json_vault(const cmk_vault_info *info)
                      "retention_days", (int)info->retention_days, "purge_protection", (int)info->purge_protection,
                      "wrap_without_login", (int)info->wrap_without_login, "allow_ops", cmk_json_ops(info->allow_ops),
                      "pin_attempts", (int)info->pin_attempts, "user_pin_set", (int)info->user_pin_set, "keys",
-                     (int)info->keys, "fingerprint", cmk_json_text(info->fingerprint), "health", cmk_rc_name(info->health));
+                     (int)info->keys, "fingerprint", cmk_json_text(info->fingerprint), "health",
+                     cmk_rc_name(info->health));
 }
 
 cmk_rc cmk_json_append(json_t *array, json_t *value)
@@ -226,8 +227,8 @@ void cmk_out_failure(cmk_cli *cli, cmk_rc rc)
                        cli->verb && cli->verb->verb ? " " : "", cli->verb && cli->verb->verb ? cli->verb->verb : "",
                        cli->noun ? ": " : "", cmk_rc_text(rc));
     if (cmk_cli_has(cli, CMK_OPT_JSON) && !cli->printed) {
-        cmk_rc told = cmk_out_json(cli, json_pack("{s{ss so}}", "error", "code", cmk_rc_name(rc), "message",
-                                                  cmk_json_text(text)));
+        cmk_rc told = cmk_out_json(
+            cli, json_pack("{s{ss so}}", "error", "code", cmk_rc_name(rc), "message", cmk_json_text(text)));
         (void)told; /* the line below says what counts */
         (void)fflush(stdout);
     }

@@ -9,14 +9,15 @@
 #define CMK_OUT_OPS_SIZE 64
 
 /* JSON values; NULL when out of memory, which json_pack() and cmk_out_json() pass on. */
-json_t *cmk_json_text(const char *s);                 /* as it is, or with \xNN where it is no UTF-8 */
-json_t *cmk_json_time(int64_t t);                     /* RFC 3339, or null for 0 */
-json_t *cmk_json_bytes(cmk_bytes v);                  /* hex */
-json_t *cmk_json_id(const cmk_id *id);                /* hex */
-json_t *cmk_json_ops(uint32_t ops);                   /* ["wrapKey","unwrapKey"] */
-json_t *cmk_json_vault(const cmk_vault_info *info);   /* what vault list and vault show give */
+json_t *cmk_json_text(const char *s);               /* as it is, or with \xNN where it is no UTF-8 */
+json_t *cmk_json_time(int64_t t);                   /* RFC 3339, or null for 0 */
+json_t *cmk_json_bytes(cmk_bytes v);                /* hex */
+json_t *cmk_json_id(const cmk_id *id);              /* hex */
+json_t *cmk_json_ops(uint32_t ops);                 /* ["wrapKey","unwrapKey"] */
+json_t *cmk_json_vault(const cmk_vault_info *info); /* what vault list and vault show give */
 
-/* Prints object as one line and marks cli as having printed. Takes over the reference. CMK_E_NO_MEMORY when object is NULL. */
+/* Prints object as one line and marks cli as having printed. Takes over the reference. CMK_E_NO_MEMORY when object is
+ * NULL. */
 CMK_MUST_USE cmk_rc cmk_out_json(cmk_cli *cli, json_t *object);
 /* Appends value to array; takes over the reference. CMK_E_NO_MEMORY when either is NULL. */
 CMK_MUST_USE cmk_rc cmk_json_append(json_t *array, json_t *value);
@@ -27,10 +28,10 @@ static inline void cmk_json_put(json_t **value)
 #define CMK_JSON_AUTO __attribute__((cleanup(cmk_json_put))) json_t
 
 /* Text for people. */
-const char *cmk_out_yes(bool yes);                                  /* "yes", "no" */
-const char *cmk_out_time(int64_t t, char out[CMK_TIME_TEXT]);       /* RFC 3339, or "-" for 0 */
-const char *cmk_out_ops(uint32_t ops, char out[CMK_OUT_OPS_SIZE]);  /* "wrapKey,unwrapKey" */
-const char *cmk_out_vault_state(const cmk_vault_info *info);        /* "live", "deleted", "damaged" */
+const char *cmk_out_yes(bool yes);                                 /* "yes", "no" */
+const char *cmk_out_time(int64_t t, char out[CMK_TIME_TEXT]);      /* RFC 3339, or "-" for 0 */
+const char *cmk_out_ops(uint32_t ops, char out[CMK_OUT_OPS_SIZE]); /* "wrapKey,unwrapKey" */
+const char *cmk_out_vault_state(const cmk_vault_info *info);       /* "live", "deleted", "damaged" */
 /* One line "Label:   text", safe to show whatever the text holds. */
 void cmk_out_field(const char *label, const char *fmt, ...) CMK_PRINTF(2, 3);
 /* One line, safe to show. */
@@ -43,7 +44,10 @@ typedef struct cmk_table {
     size_t count, capacity;
     bool failed;
 } cmk_table;
-#define CMK_TABLE_INIT {0, NULL, 0, 0, false}
+#define CMK_TABLE_INIT                                                                                               \
+    {                                                                                                                \
+        0, NULL, 0, 0, false                                                                                         \
+    }
 void cmk_table_start(cmk_table *t, const char *const *headers, size_t columns);
 void cmk_table_cell(cmk_table *t, const char *fmt, ...) CMK_PRINTF(2, 3);
 /* Prints the rows, or empty when there are none. CMK_E_NO_MEMORY when a cell did not fit into memory. */

@@ -43,7 +43,10 @@ static cmk_rc check_file(cmk_cli *cli, const char *path, int fd)
         return cmk_fail(CMK_E_IO, "PIN file %s is a directory: name a file that holds the PIN", path);
     if (!S_ISREG(st.st_mode))
         return CMK_OK;
-    if (st.st_uid != 0 && st.st_uid != geteuid())
+    bool foreign = st.st_uid != 0 && st.st_uid != geteuid();
+    if (foreign && geteuid() == 0)
+        cmk_cli_note(cli, "PIN file %s does not belong to root: its owner can change it", path);
+    else if (foreign)
         return cmk_fail(CMK_E_PERMISSION, "PIN file %s belongs to somebody else: use a file of your own", path);
     if ((st.st_mode & S_IWOTH) != 0)
         return cmk_fail(CMK_E_PERMISSION, "PIN file %s can be changed by everybody: chmod 600 it", path);
@@ -186,5 +189,10 @@ cmk_rc cmk_cli_login(cmk_cli *cli, cmk_vault *vault, cmk_login **out)
         /* "name:secret" is what a named principal gives to PKCS#11 applications: the same PIN file serves both. */
         cmk_pin_split(cmk_secret_view(&pin), &who, &secret);
     }
-    return cmk_login_open(vault, &who, secret, out);
+    rc = cmk_login_open(vault, &who, secret, out);
+    /* The same sentence whether a principal exists or not. */
+    if (rc == CMK_E_PIN_INCORRECT)
+        rc = cmk_fail(rc, "login to vault %s: wrong %s; see cmk11 vault show %s for the attempts left", cli->args[0],
+                      who.kind == CMK_WHO_NAMED ? "name or PIN" : "PIN", cli->args[0]);
+    return rc;
 }

@@ -8,8 +8,8 @@
 
 #define DAY ((int64_t)24 * 60 * 60)
 #define EXPIRY_WARNING (30 * DAY)
-#define PIN_LOW 3      /* attempts left */
-#define SHOWN_MAX 50   /* lines for people; --json gives all */
+#define PIN_LOW 3    /* attempts left */
+#define SHOWN_MAX 50 /* lines for people; --json gives all */
 
 typedef struct report {
     cmk_vault_info *vaults;
@@ -83,7 +83,8 @@ static cmk_rc check_version(report *r, const cmk_version_info *v)
     if (!v->key_enabled)
         return attend(r, "key-disabled", v->key_name, 0, "the key is disabled: it neither wraps nor unwraps");
     if (!v->enabled)
-        return attend(r, "version-disabled", v->key_name, v->number, "the current version is disabled: it does not wrap");
+        return attend(r, "version-disabled", v->key_name, v->number,
+                      "the current version is disabled: it does not wrap");
     if (v->expires != 0 && v->expires <= now)
         return attend(r, "expired", v->key_name, v->number, "the current version has expired on %s: it does not wrap",
                       cmk_time_text(v->expires, when));

@@ -82,8 +82,8 @@ static cmk_rc visit_row(void *ctx, const cmk_vault_info *info)
 
 cmk_rc cmk_cli_vault_list(cmk_cli *cli)
 {
-    static const char *const headers[] = {"SLOT",      "NAME",            "STATE",   "KEYS",
-                                          "RETENTION", "PURGE PROTECTED", "CREATED", "SERIAL NUMBER"};
+    static const char *const headers[] = {"SLOT",    "NAME",         "STATE", "KEYS", "RETENTION", "PURGE PROTECTED",
+                                          "CREATED", "SERIAL NUMBER"};
     if (cmk_cli_has(cli, CMK_OPT_JSON)) {
         CMK_JSON_AUTO *list = json_array();
         cmk_rc rc = cmk_vault_list(cli->core, true, visit_json, list);

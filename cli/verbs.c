@@ -8,7 +8,8 @@ const cmk_cli_verb cmk_cli_verbs[] = {
      {CMK_ARG_NEW_VAULT},
      {CMK_OPT_RETENTION_DAYS, CMK_OPT_PURGE_PROTECTION, CMK_OPT_ALLOW_OPS, CMK_OPT_PIN_FILE, CMK_OPT_SO_PIN_FILE},
      "make a vault, and the store if there is none",
-     "Takes both PINs as the vault's new ones: the SO's, who administers, and that of `user`, who makes and uses keys.\n"
+     "Takes both PINs as the vault's new ones: the SO's, who administers, and that of `user`, who makes and uses "
+     "keys.\n"
      "Purge protection can't be switched off again.",
      true,
      cmk_cli_vault_init},
@@ -45,14 +46,7 @@ const cmk_cli_verb cmk_cli_verbs[] = {
      "T is a time (2027-01-31T12:00:00Z), a date (2027-01-31), or +N and a unit s, m, h, d or y from now (+90d).",
      false,
      cmk_cli_key_create},
-    {"key",
-     "list",
-     {CMK_ARG_VAULT},
-     {CMK_OPT_DELETED},
-     "list a vault's keys",
-     NULL,
-     false,
-     cmk_cli_key_list},
+    {"key", "list", {CMK_ARG_VAULT}, {CMK_OPT_DELETED}, "list a vault's keys", NULL, false, cmk_cli_key_list},
     {"key",
      "show",
      {CMK_ARG_VAULT, CMK_ARG_KEY_VERSION},
@@ -77,14 +71,7 @@ const cmk_cli_verb cmk_cli_verbs[] = {
      "Exit status 1 when the store or a vault is damaged.",
      false,
      cmk_cli_status},
-    {"help",
-     NULL,
-     {CMK_ARG_COMMAND, CMK_ARG_COMMAND},
-     {CMK_OPT_NONE},
-     "explain a command",
-     NULL,
-     true,
-     cmk_cli_help},
+    {"help", NULL, {CMK_ARG_COMMAND, CMK_ARG_COMMAND}, {CMK_OPT_NONE}, "explain a command", NULL, true, cmk_cli_help},
     {NULL, NULL, {CMK_ARG_NONE}, {CMK_OPT_NONE}, NULL, NULL, false, NULL},
 };
 

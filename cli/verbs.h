@@ -1,5 +1,6 @@
-/* The commands as a table: one row gives a command's words, arguments, options, help and function. Parsing, usage errors, help and
- * completion all read it, so a command is added in one place. Options have a table of their own (options.c).
+/* The commands as a table: one row gives a command's words, arguments, options, help and function. Parsing, usage
+ * errors, help and completion all read it, so a command is added in one place. Options have a table of their own
+ * (options.c).
  */
 #ifndef CMK_CLI_VERBS_H
 #define CMK_CLI_VERBS_H

@@ -145,7 +145,7 @@ typedef struct cmk_cipher cmk_cipher; /* one operation under way; one thread at 
 typedef struct cmk_cipher_params {
     cmk_cipher_mode mode;
     bool encrypt;
-    cmk_bytes iv;      /* CBC: 16 bytes; GCM: 1 … 256 bytes */
+    cmk_bytes iv;      /* CBC: 16 bytes; GCM: 1 … 128 bytes, as many as libcrypto takes */
     cmk_bytes aad;     /* GCM */
     unsigned tag_bits; /* GCM: 32, 64 or 96 … 128 in steps of 8 */
 } cmk_cipher_params;

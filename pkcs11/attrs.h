@@ -57,6 +57,7 @@ typedef enum cmk_attr_default {
     CMK_DEFAULT_FALSE,
     CMK_DEFAULT_TRUE,
     CMK_DEFAULT_PRIVATE, /* TRUE, but for certificates and public keys */
+    CMK_DEFAULT_PUBLIC,  /* TRUE for public keys only */
     CMK_DEFAULT_ZERO,
     CMK_DEFAULT_UNKNOWN, /* CK_UNAVAILABLE_INFORMATION */
     CMK_DEFAULT_EMPTY
@@ -75,6 +76,10 @@ typedef struct cmk_value {
     uint8_t small[40];
 } cmk_value;
 
+#define CMK_ROW_SENSITIVE 0x01u    /* of a key: not readable unless SENSITIVE is false and EXTRACTABLE true */
+#define CMK_ROW_ALL_VERSIONS 0x02u /* naming it in a search template looks among all versions of KEKs */
+#define CMK_ROW_ONLY_FALSE 0x04u   /* no template may ask for TRUE */
+
 typedef struct cmk_attr_row {
     CK_ATTRIBUTE_TYPE type;
     const char *name;
@@ -83,8 +88,7 @@ typedef struct cmk_attr_row {
     uint8_t ops;
     cmk_attr_change change;
     cmk_attr_default fallback;
-    bool sensitive;  /* not readable unless SENSITIVE is false and EXTRACTABLE true */
-    bool all_versions; /* naming it in a search template looks among all versions of KEKs */
+    uint8_t flags;
     /* Its value of a KEK object; NULL or false: a KEK has none. */
     bool (*kek)(const cmk_kek_view *kek, cmk_value *out);
 } cmk_attr_row;
@@ -119,12 +123,13 @@ typedef struct cmk_attr {
 typedef struct cmk_attrs {
     uint32_t refs;
     size_t count;
+    size_t bytes; /* of the values, which follow the entries */
     cmk_attr v[];
 } cmk_attrs;
 
 /* The attribute of type among n, or NULL. */
 const cmk_attr *cmk_attr_find(const cmk_attr *v, size_t n, CK_ATTRIBUTE_TYPE type);
-/* Makes attributes by copying v; later entries of the same type win. NULL when out of memory. */
+/* Makes attributes by copying v, in which no type is twice. NULL when out of memory. */
 cmk_attrs *cmk_attrs_new(const cmk_attr *v, size_t n);
 cmk_attrs *cmk_attrs_take(cmk_attrs *a);
 void cmk_attrs_put(cmk_attrs *a);

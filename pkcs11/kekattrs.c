@@ -56,47 +56,47 @@ static bool set_date(cmk_value *out, int64_t days)
     }
 #define OPS(bit) ((kek->info->ops & (bit)) != 0)
 
-GETTER(cmk_kek_true, set_bool(out, true))
-GETTER(cmk_kek_false, set_bool(out, false))
-GETTER(cmk_kek_empty, set_bytes(out, cmk_bytes_of("", 0)))
-GETTER(cmk_kek_is_private, set_bool(out, is_private(kek)))
-GETTER(cmk_kek_private_true, is_private(kek) && set_bool(out, true))
-GETTER(cmk_kek_private_false, is_private(kek) && set_bool(out, false))
-GETTER(cmk_kek_public_true, !is_private(kek) && set_bool(out, true))
-GETTER(cmk_kek_public_false, !is_private(kek) && set_bool(out, false))
-GETTER(cmk_kek_class, set_ulong(out, kek->class))
-GETTER(cmk_kek_key_type, set_ulong(out, CKK_RSA))
-GETTER(cmk_kek_encrypt, !is_private(kek) && set_bool(out, OPS(CMK_OP_DECRYPT)))
-GETTER(cmk_kek_decrypt, is_private(kek) && set_bool(out, OPS(CMK_OP_DECRYPT)))
-GETTER(cmk_kek_wrap, !is_private(kek) && set_bool(out, OPS(CMK_OP_WRAP)))
-GETTER(cmk_kek_unwrap_use, is_private(kek) && set_bool(out, OPS(CMK_OP_UNWRAP)))
-GETTER(cmk_kek_label, set_bytes(out, cmk_bytes_str(kek->info->key_name)))
-GETTER(cmk_kek_local, set_bool(out, kek->info->origin != CMK_ORIGIN_IMPORTED))
-GETTER(cmk_kek_never_extractable, is_private(kek) && set_bool(out, kek->info->origin != CMK_ORIGIN_IMPORTED))
-GETTER(cmk_kek_destroyable, set_bool(out, is_private(kek) && kek->info->current))
-GETTER(cmk_kek_modulus, kek->version && set_bytes(out, cmk_version_modulus(kek->version)))
-GETTER(cmk_kek_modulus_bits, kek->version && !is_private(kek) && set_ulong(out, kek->info->bits))
-GETTER(cmk_kek_exponent, kek->version && set_bytes(out, cmk_version_exponent(kek->version)))
-GETTER(cmk_kek_public_info, kek->version && set_bytes(out, cmk_version_public_info(kek->version)))
-GETTER(cmk_kek_version, set_ulong(out, kek->info->number))
-GETTER(cmk_kek_current, set_bool(out, kek->info->current))
-GETTER(cmk_kek_enabled, set_bool(out, kek->info->enabled && kek->info->key_enabled))
-GETTER(cmk_kek_created, set_time(out, kek->info->created))
-GETTER(cmk_kek_not_before, set_time(out, kek->info->not_before))
-GETTER(cmk_kek_expires, set_time(out, kek->info->expires))
-GETTER(cmk_kek_deleted, set_bool(out, kek->info->deleted_at != 0))
-GETTER(cmk_kek_deleted_at, set_time(out, kek->info->deleted_at))
-GETTER(cmk_kek_purge_at, set_time(out, kek->info->purge_at))
-GETTER(cmk_kek_purge_protected, set_bool(out, kek->info->purge_protected))
-GETTER(cmk_kek_rotate_every, set_ulong(out, kek->info->rotate_every))
+GETTER(cmk_kekattr_true, set_bool(out, true))
+GETTER(cmk_kekattr_false, set_bool(out, false))
+GETTER(cmk_kekattr_empty, set_bytes(out, cmk_bytes_of("", 0)))
+GETTER(cmk_kekattr_is_private, set_bool(out, is_private(kek)))
+GETTER(cmk_kekattr_private_true, is_private(kek) && set_bool(out, true))
+GETTER(cmk_kekattr_private_false, is_private(kek) && set_bool(out, false))
+GETTER(cmk_kekattr_public_true, !is_private(kek) && set_bool(out, true))
+GETTER(cmk_kekattr_public_false, !is_private(kek) && set_bool(out, false))
+GETTER(cmk_kekattr_class, set_ulong(out, kek->class))
+GETTER(cmk_kekattr_key_type, set_ulong(out, CKK_RSA))
+GETTER(cmk_kekattr_encrypt, !is_private(kek) && set_bool(out, OPS(CMK_OP_DECRYPT)))
+GETTER(cmk_kekattr_decrypt, is_private(kek) && set_bool(out, OPS(CMK_OP_DECRYPT)))
+GETTER(cmk_kekattr_wrap, !is_private(kek) && set_bool(out, OPS(CMK_OP_WRAP)))
+GETTER(cmk_kekattr_unwrap_use, is_private(kek) && set_bool(out, OPS(CMK_OP_UNWRAP)))
+GETTER(cmk_kekattr_label, set_bytes(out, cmk_bytes_str(kek->info->key_name)))
+GETTER(cmk_kekattr_local, set_bool(out, kek->info->origin != CMK_ORIGIN_IMPORTED))
+GETTER(cmk_kekattr_never_extractable, is_private(kek) && set_bool(out, kek->info->origin != CMK_ORIGIN_IMPORTED))
+GETTER(cmk_kekattr_destroyable, set_bool(out, is_private(kek) && kek->info->current))
+GETTER(cmk_kekattr_modulus, kek->version && set_bytes(out, cmk_version_modulus(kek->version)))
+GETTER(cmk_kekattr_modulus_bits, kek->version && !is_private(kek) && set_ulong(out, kek->info->bits))
+GETTER(cmk_kekattr_exponent, kek->version && set_bytes(out, cmk_version_exponent(kek->version)))
+GETTER(cmk_kekattr_public_info, kek->version && set_bytes(out, cmk_version_public_info(kek->version)))
+GETTER(cmk_kekattr_version, set_ulong(out, kek->info->number))
+GETTER(cmk_kekattr_current, set_bool(out, kek->info->current))
+GETTER(cmk_kekattr_enabled, set_bool(out, kek->info->enabled && kek->info->key_enabled))
+GETTER(cmk_kekattr_created, set_time(out, kek->info->created))
+GETTER(cmk_kekattr_not_before, set_time(out, kek->info->not_before))
+GETTER(cmk_kekattr_expires, set_time(out, kek->info->expires))
+GETTER(cmk_kekattr_deleted, set_bool(out, kek->info->deleted_at != 0))
+GETTER(cmk_kekattr_deleted_at, set_time(out, kek->info->deleted_at))
+GETTER(cmk_kekattr_purge_at, set_time(out, kek->info->purge_at))
+GETTER(cmk_kekattr_purge_protected, set_bool(out, kek->info->purge_protected))
+GETTER(cmk_kekattr_rotate_every, set_ulong(out, kek->info->rotate_every))
 
-bool cmk_kek_gen_mechanism(const cmk_kek_view *kek, cmk_value *out)
+bool cmk_kekattr_gen_mechanism(const cmk_kek_view *kek, cmk_value *out)
 {
     bool made_here = kek->info->origin != CMK_ORIGIN_IMPORTED;
     return set_ulong(out, made_here ? CKM_RSA_PKCS_KEY_PAIR_GEN : CK_UNAVAILABLE_INFORMATION);
 }
 
-bool cmk_kek_mechanisms(const cmk_kek_view *kek, cmk_value *out)
+bool cmk_kekattr_mechanisms(const cmk_kek_view *kek, cmk_value *out)
 {
     (void)kek;
     cmk_value one;
@@ -112,21 +112,21 @@ bool cmk_kek_mechanisms(const cmk_kek_view *kek, cmk_value *out)
     (uint8_t)((type) >> 24), (uint8_t)((type) >> 16 & 0xff), (uint8_t)((type) >> 8 & 0xff), (uint8_t)((type) & 0xff),  \
         0, 0, 0, 1, 0
 
-bool cmk_kek_unwrap_template(const cmk_kek_view *kek, cmk_value *out)
+bool cmk_kekattr_unwrap_template(const cmk_kek_view *kek, cmk_value *out)
 {
     static const uint8_t narrow[] = {FALSE_ENTRY(CKA_WRAP), FALSE_ENTRY(CKA_UNWRAP), FALSE_ENTRY(CKA_DERIVE),
                                      FALSE_ENTRY(CKA_TRUSTED)};
     return is_private(kek) && set_bytes(out, cmk_bytes_of(narrow, sizeof(narrow)));
 }
 
-GETTER(cmk_kek_wrap_template, !is_private(kek) && set_bytes(out, cmk_bytes_of("", 0)))
+GETTER(cmk_kekattr_wrap_template, !is_private(kek) && set_bytes(out, cmk_bytes_of("", 0)))
 
-bool cmk_kek_id(const cmk_kek_view *kek, cmk_value *out)
+bool cmk_kekattr_id(const cmk_kek_view *kek, cmk_value *out)
 {
     return kek->version && set_bytes(out, cmk_bytes_of(kek->info->cka_id, kek->info->cka_id_len));
 }
 
-bool cmk_kek_unique_id(const cmk_kek_view *kek, cmk_value *out)
+bool cmk_kekattr_unique_id(const cmk_kek_view *kek, cmk_value *out)
 {
     if (!kek->version)
         return false;
@@ -135,15 +135,15 @@ bool cmk_kek_unique_id(const cmk_kek_view *kek, cmk_value *out)
     return set_bytes(out, cmk_bytes_of(out->small, 2 * CMK_ID_SIZE));
 }
 
-bool cmk_kek_start_date(const cmk_kek_view *kek, cmk_value *out)
+bool cmk_kekattr_start_date(const cmk_kek_view *kek, cmk_value *out)
 {
     int64_t t = kek->info->not_before;
-    return t > 0 ? set_date(out, t / DAY) : cmk_kek_empty(kek, out);
+    return t > 0 ? set_date(out, t / DAY) : cmk_kekattr_empty(kek, out);
 }
 
 /* END_DATE d means that it expires on d + 1 at 00:00 UTC. */
-bool cmk_kek_end_date(const cmk_kek_view *kek, cmk_value *out)
+bool cmk_kekattr_end_date(const cmk_kek_view *kek, cmk_value *out)
 {
     int64_t t = kek->info->expires;
-    return t > 0 ? set_date(out, (t + DAY - 1) / DAY - 1) : cmk_kek_empty(kek, out);
+    return t > 0 ? set_date(out, (t + DAY - 1) / DAY - 1) : cmk_kekattr_empty(kek, out);
 }

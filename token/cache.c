@@ -32,7 +32,7 @@ cmk_cache *cmk_cache_new(const char *name, size_t max)
     if (!c)
         return NULL;
     c->max = max;
-    cmk_mutex_init(&c->lock, CMK_RANK_CACHE, name);
+    cmk_mutex_init(&c->lock, CMK_RANK_LEAF, name);
     /* Keys are chosen by applications: a seed keeps them from being chosen to collide. */
     if (cmk_random(&c->seed, sizeof c->seed) != CMK_OK)
         c->seed = (uint64_t)(uintptr_t)c;

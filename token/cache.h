@@ -1,6 +1,7 @@
 /* A bounded map from bytes to reference-counted objects; the least recently used entry goes first. Private to token/.
  *
- * Every entry carries a tag, by which its user tells how fresh it is (a change number, a revision). Thread-safe, with a lock of its own of rank CACHE, under which nothing but hashing is done.
+ * Every entry carries a tag, by which its user tells how fresh it is (a change number, a revision). Thread-safe, with a
+ * lock of its own of rank LEAF: it is used inside transactions too.
  */
 #ifndef CMK_TOKEN_CACHE_H
 #define CMK_TOKEN_CACHE_H
@@ -20,9 +21,11 @@ void cmk_cache_free(cmk_cache *c);
 void cmk_cache_clear(cmk_cache *c);
 /* The object at key, with a reference for the caller, and its tag (tag may be NULL); NULL when there is none. */
 cmk_ref *cmk_cache_get(cmk_cache *c, cmk_bytes key, uint64_t *tag);
-/* Puts object there, with a reference of the cache's own, in place of what was there. Out of memory, or a key that is too long: it is not kept. */
+/* Puts object there, with a reference of the cache's own, in place of what was there. Out of memory, or a key that is
+ * too long: it is not kept. */
 void cmk_cache_put(cmk_cache *c, cmk_bytes key, uint64_t tag, cmk_ref *object);
-/* As cmk_cache_put(), but an object that is there already stays. Gives the one that is in force, with a reference for the caller: of two threads that made one at once, both go on with the first. */
+/* As cmk_cache_put(), but an object that is there already stays. Gives the one that is in force, with a reference for
+ * the caller: of two threads that made one at once, both go on with the first. */
 cmk_ref *cmk_cache_keep(cmk_cache *c, cmk_bytes key, uint64_t tag, cmk_ref *object);
 /* Takes key out, if it is in. */
 void cmk_cache_drop(cmk_cache *c, cmk_bytes key);

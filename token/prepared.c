@@ -97,7 +97,8 @@ void cmk_blob_aad(cmk_buf *aad, const char *label, const cmk_record_key *rk, cmk
 /* KEYKEY and MATERIAL: format (1) ‖ generation (4) ‖ blob. */
 #define SEALED_HEAD 5
 
-static cmk_rc sealed_make(const cmk_record_key *rk, const char *label, cmk_bytes named, uint8_t format, uint32_t generation, const uint8_t key[CMK_KEY_SIZE], cmk_bytes plain, cmk_buf *body)
+static cmk_rc sealed_make(const cmk_record_key *rk, const char *label, cmk_bytes named, uint8_t format,
+                          uint32_t generation, const uint8_t key[CMK_KEY_SIZE], cmk_bytes plain, cmk_buf *body)
 {
     CMK_BUF_AUTO aad = CMK_BUF_INIT;
     cmk_buf_reset(body);
@@ -118,10 +119,13 @@ static cmk_rc sealed_head(cmk_bytes body, uint8_t format, uint32_t *generation)
     cmk_reader r = cmk_reader_of(body);
     uint8_t f = cmk_read_u8(&r);
     *generation = cmk_read_u32(&r);
-    return !r.failed && f == format ? CMK_OK : cmk_fail(CMK_E_FORMAT, "a sealed record has an unknown format; a newer release may read it");
+    return !r.failed && f == format
+               ? CMK_OK
+               : cmk_fail(CMK_E_FORMAT, "a sealed record has an unknown format; a newer release may read it");
 }
 
-static cmk_rc sealed_open(const cmk_record *row, const char *label, cmk_bytes named, const uint8_t key[CMK_KEY_SIZE], cmk_secret *plain)
+static cmk_rc sealed_open(const cmk_record *row, const char *label, cmk_bytes named, const uint8_t key[CMK_KEY_SIZE],
+                          cmk_secret *plain)
 {
     CMK_BUF_AUTO aad = CMK_BUF_INIT;
     cmk_blob_aad(&aad, label, &row->key, named);
@@ -129,16 +133,20 @@ static cmk_rc sealed_open(const cmk_record *row, const char *label, cmk_bytes na
     cmk_rc rc = cmk_buf_ok(&aad);
     if (rc != CMK_OK)
         return rc;
-    return cmk_aead_open(key, cmk_buf_view(&aad), cmk_bytes_of(row->body.data + SEALED_HEAD, row->body.len - SEALED_HEAD), plain);
+    return cmk_aead_open(key, cmk_buf_view(&aad),
+                         cmk_bytes_of(row->body.data + SEALED_HEAD, row->body.len - SEALED_HEAD), plain);
 }
 
-cmk_rc cmk_material_seal(const cmk_record_key *rk, const cmk_id *version, uint32_t keykey_generation, const uint8_t keykey[CMK_KEY_SIZE], cmk_bytes pkcs8, cmk_buf *body)
+cmk_rc cmk_material_seal(const cmk_record_key *rk, const cmk_id *version, uint32_t keykey_generation,
+                         const uint8_t keykey[CMK_KEY_SIZE], cmk_bytes pkcs8, cmk_buf *body)
 {
-    return sealed_make(rk, "cmk11 material v1", cmk_bytes_of(version->b, CMK_ID_SIZE), CMK_FORMAT_MATERIAL, keykey_generation, keykey, pkcs8, body);
+    return sealed_make(rk, "cmk11 material v1", cmk_bytes_of(version->b, CMK_ID_SIZE), CMK_FORMAT_MATERIAL,
+                       keykey_generation, keykey, pkcs8, body);
 }
 
 /* A copy of one of the login's keys: nothing else is done under its lock. */
-static cmk_rc login_key_copy(cmk_login *login, uint8_t what, const cmk_id *id, uint32_t generation, uint8_t out[CMK_KEY_SIZE])
+static cmk_rc login_key_copy(cmk_login *login, uint8_t what, const cmk_id *id, uint32_t generation,
+                             uint8_t out[CMK_KEY_SIZE])
 {
     cmk_rc rc = CMK_E_FORBIDDEN;
     cmk_rwlock_read(&login->lock);
@@ -153,7 +161,8 @@ static cmk_rc login_key_copy(cmk_login *login, uint8_t what, const cmk_id *id, u
     return rc;
 }
 
-cmk_rc cmk_keykey_seal(cmk_login *login, const cmk_record_key *rk, uint32_t vault_key_generation, const uint8_t keykey[CMK_KEY_SIZE], cmk_buf *body)
+cmk_rc cmk_keykey_seal(cmk_login *login, const cmk_record_key *rk, uint32_t vault_key_generation,
+                       const uint8_t keykey[CMK_KEY_SIZE], cmk_buf *body)
 {
     CMK_SECRET_AUTO vault_key = CMK_SECRET_INIT;
     cmk_rc rc = cmk_secret_new(&vault_key, CMK_KEY_SIZE);
@@ -161,10 +170,12 @@ cmk_rc cmk_keykey_seal(cmk_login *login, const cmk_record_key *rk, uint32_t vaul
         rc = login_key_copy(login, CMK_SEAL_VAULT_KEY, NULL, vault_key_generation, vault_key.data);
     if (rc != CMK_OK)
         return cmk_fail(rc, "%s does not hold the vault key that new keys are protected with", cmk_login_name(login));
-    return sealed_make(rk, "cmk11 key key v1", (cmk_bytes){NULL, 0}, CMK_FORMAT_KEYKEY, vault_key_generation, vault_key.data, cmk_bytes_of(keykey, CMK_KEY_SIZE), body);
+    return sealed_make(rk, "cmk11 key key v1", (cmk_bytes){NULL, 0}, CMK_FORMAT_KEYKEY, vault_key_generation,
+                       vault_key.data, cmk_bytes_of(keykey, CMK_KEY_SIZE), body);
 }
 
-cmk_rc cmk_keykey_open(cmk_login *login, const cmk_id *key, uint32_t generation, const cmk_record *row, uint8_t out[CMK_KEY_SIZE])
+cmk_rc cmk_keykey_open(cmk_login *login, const cmk_id *key, uint32_t generation, const cmk_record *row,
+                       uint8_t out[CMK_KEY_SIZE])
 {
     CMK_SECRET_AUTO vault_key = CMK_SECRET_INIT;
     CMK_SECRET_AUTO plain = CMK_SECRET_INIT;
@@ -217,7 +228,8 @@ static cmk_rc material_read(cmk_version *v, cmk_record *keykey, cmk_record *mate
     return rc;
 }
 
-/* CMK_E_NOT_FOUND may mean that the version was purged meanwhile, or that a row was removed from under it: the version's record tells. */
+/* CMK_E_NOT_FOUND may mean that the version was purged meanwhile, or that a row was removed from under it: the
+ * version's record tells. */
 static cmk_rc explain_missing(cmk_version *v)
 {
     cmk_version_state s;
@@ -259,7 +271,8 @@ static cmk_rc private_load(cmk_login *login, cmk_version *v, cmk_rsa_private **o
     if (rc != CMK_OK)
         return rc;
     rc = cmk_rsa_private_public(*out, &n, &e);
-    if (rc == CMK_OK && (!cmk_bytes_equal(cmk_buf_view(&n), v->modulus) || !cmk_bytes_equal(cmk_buf_view(&e), v->exponent)))
+    if (rc == CMK_OK &&
+        (!cmk_bytes_equal(cmk_buf_view(&n), v->modulus) || !cmk_bytes_equal(cmk_buf_view(&e), v->exponent)))
         rc = cmk_fail(CMK_E_TAMPERED, "key material does not belong to the public key of its version record");
     if (rc != CMK_OK) {
         cmk_rsa_private_free(*out);

@@ -1,4 +1,5 @@
-/* What a login's keys open, and keep open while it lasts: prepared private keys, contents of private objects, the secrets a writer signs with. Private to token/. */
+/* What a login's keys open, and keep open while it lasts: prepared private keys, contents of private objects, the
+ * secrets a writer signs with. Private to token/. */
 #ifndef CMK_TOKEN_PREPARED_H
 #define CMK_TOKEN_PREPARED_H
 
@@ -10,7 +11,8 @@ typedef struct cmk_prepared {
     cmk_rsa_private *key;
 } cmk_prepared;
 
-/* The prepared private key of a version: the one kept with the login, or loaded now and kept (*loaded). Put back with cmk_ref_put(&p->ref). CMK_E_FORBIDDEN when the login has no key for it. */
+/* The prepared private key of a version: the one kept with the login, or loaded now and kept (*loaded). Put back with
+ * cmk_ref_put(&p->ref). CMK_E_FORBIDDEN when the login has no key for it. */
 CMK_MUST_USE cmk_rc cmk_prepared_get(cmk_login *login, cmk_version *v, cmk_prepared **out, bool *loaded);
 /* Forgets a version's. */
 void cmk_prepared_drop(cmk_login *login, const cmk_version *v);
@@ -42,11 +44,14 @@ void cmk_writer_close(cmk_writer **w);
 #define CMK_WRITER_AUTO __attribute__((cleanup(cmk_writer_close))) cmk_writer
 
 /* Opens a KEYKEY record into out (secret memory): with the login's own copy of the key key, or its vault key. */
-CMK_MUST_USE cmk_rc cmk_keykey_open(cmk_login *login, const cmk_id *key, uint32_t generation, const cmk_record *row, uint8_t out[CMK_KEY_SIZE]);
+CMK_MUST_USE cmk_rc cmk_keykey_open(cmk_login *login, const cmk_id *key, uint32_t generation, const cmk_record *row,
+                                    uint8_t out[CMK_KEY_SIZE]);
 /* Makes a KEYKEY record's body under the login's vault key of that generation. */
-CMK_MUST_USE cmk_rc cmk_keykey_seal(cmk_login *login, const cmk_record_key *rk, uint32_t vault_key_generation, const uint8_t keykey[CMK_KEY_SIZE], cmk_buf *body);
+CMK_MUST_USE cmk_rc cmk_keykey_seal(cmk_login *login, const cmk_record_key *rk, uint32_t vault_key_generation,
+                                    const uint8_t keykey[CMK_KEY_SIZE], cmk_buf *body);
 /* Makes a MATERIAL record's body. */
-CMK_MUST_USE cmk_rc cmk_material_seal(const cmk_record_key *rk, const cmk_id *version, uint32_t keykey_generation, const uint8_t keykey[CMK_KEY_SIZE], cmk_bytes pkcs8, cmk_buf *body);
+CMK_MUST_USE cmk_rc cmk_material_seal(const cmk_record_key *rk, const cmk_id *version, uint32_t keykey_generation,
+                                      const uint8_t keykey[CMK_KEY_SIZE], cmk_bytes pkcs8, cmk_buf *body);
 
 enum { CMK_FORMAT_KEYKEY = 1, CMK_FORMAT_MATERIAL = 1, CMK_FORMAT_CERTIFICATE = 1 };
 

@@ -80,70 +80,170 @@ typedef struct layout {
 #define TIME_MAX ((uint64_t)INT64_MAX)
 #define BLOB_MAX ((uint64_t)CMK_RECORD_BODY_MAX)
 
-#define U8(member, low, high) {#member, F_U8, offsetof(REC, member), (low), (high)}
+#define U8(member, low, high)                                                                                          \
+    {                                                                                                                  \
+#member, F_U8, offsetof(REC, member), (low), (high)                                                            \
+    }
 #define BOOL(member) U8(member, 0, 1)
-#define U32(member, low, high) {#member, F_U32, offsetof(REC, member), (low), (high)}
-#define U64(member, high) {#member, F_U64, offsetof(REC, member), 0, (high)}
+#define U32(member, low, high)                                                                                         \
+    {                                                                                                                  \
+#member, F_U32, offsetof(REC, member), (low), (high)                                                           \
+    }
+#define U64(member, high)                                                                                              \
+    {                                                                                                                  \
+#member, F_U64, offsetof(REC, member), 0, (high)                                                               \
+    }
 #define TIME(member) U64(member, TIME_MAX)
-#define ID(member) {#member, F_ID, offsetof(REC, member), 0, 0}
-#define RAW(member) {#member, F_RAW, offsetof(REC, member), 0, 0}
-#define RAW_S(member) {#member, F_RAW_S, offsetof(REC, member), 0, 0}
-#define STR(member, low, high) {#member, F_STR, offsetof(REC, member), (low), (high)}
-#define REST(member, low, high) {#member, F_REST, offsetof(REC, member), (low), (high)}
-#define CONST(what, value) {what, F_CONST, 0, (value), (value)}
+#define ID(member)                                                                                                     \
+    {                                                                                                                  \
+#member, F_ID, offsetof(REC, member), 0, 0                                                                     \
+    }
+#define RAW(member)                                                                                                    \
+    {                                                                                                                  \
+#member, F_RAW, offsetof(REC, member), 0, 0                                                                    \
+    }
+#define RAW_S(member)                                                                                                  \
+    {                                                                                                                  \
+#member, F_RAW_S, offsetof(REC, member), 0, 0                                                                  \
+    }
+#define STR(member, low, high)                                                                                         \
+    {                                                                                                                  \
+#member, F_STR, offsetof(REC, member), (low), (high)                                                           \
+    }
+#define REST(member, low, high)                                                                                        \
+    {                                                                                                                  \
+#member, F_REST, offsetof(REC, member), (low), (high)                                                          \
+    }
+#define CONST(what, value)                                                                                             \
+    {                                                                                                                  \
+        what, F_CONST, 0, (value), (value)                                                                             \
+    }
 #define OPS_ALL ((uint64_t)(CMK_OP_WRAP | CMK_OP_UNWRAP | CMK_OP_DECRYPT))
 
 #define REC cmk_vault_rec
 static const field vault_fields[] = {
-    ID(id), STR(name, 1, CMK_VAULT_NAME_MAX), STR(serial, CMK_SERIAL_BYTES, CMK_SERIAL_BYTES), U32(slot, 0, UINT32_MAX - 1),
-    U8(state, CMK_VAULT_LIVE, CMK_VAULT_DELETED), TIME(created), TIME(changed), TIME(deleted_at), TIME(purge_at), ID(changed_by),
-    U32(retention_days, CMK_RETENTION_DAYS_MIN, CMK_RETENTION_DAYS_MAX), BOOL(purge_protection), BOOL(wrap_without_login),
-    BOOL(dual_control), BOOL(show_certificates), U32(allow_ops, 0, OPS_ALL), U32(audit_sync, 0, 1), U32(pin_attempts, 1, 1000),
-    U32(pin_backoff_s, 0, UINT32_MAX), U32(admin_generation, 1, UINT32_MAX), U32(officer_generation, 1, UINT32_MAX),
-    U32(vault_key_generation, 1, UINT32_MAX), U32(object_key_generation, 1, UINT32_MAX), RAW(admin_first), RAW(admin_public),
-    RAW(officer_public), STR(succession, 0, 65536),
+    ID(id),
+    STR(name, 1, CMK_VAULT_NAME_MAX),
+    STR(serial, CMK_SERIAL_BYTES, CMK_SERIAL_BYTES),
+    U32(slot, 0, UINT32_MAX - 1),
+    U8(state, CMK_VAULT_LIVE, CMK_VAULT_DELETED),
+    TIME(created),
+    TIME(changed),
+    TIME(deleted_at),
+    TIME(purge_at),
+    ID(changed_by),
+    U32(retention_days, CMK_RETENTION_DAYS_MIN, CMK_RETENTION_DAYS_MAX),
+    BOOL(purge_protection),
+    BOOL(wrap_without_login),
+    BOOL(dual_control),
+    BOOL(show_certificates),
+    U32(allow_ops, 0, OPS_ALL),
+    U32(audit_sync, 0, 1),
+    U32(pin_attempts, 1, 1000),
+    U32(pin_backoff_s, 0, UINT32_MAX),
+    U32(admin_generation, 1, UINT32_MAX),
+    U32(officer_generation, 1, UINT32_MAX),
+    U32(vault_key_generation, 1, UINT32_MAX),
+    U32(object_key_generation, 1, UINT32_MAX),
+    RAW(admin_first),
+    RAW(admin_public),
+    RAW(officer_public),
+    STR(succession, 0, 65536),
 };
 #undef REC
 
 #define REC cmk_principal_rec
 static const field principal_fields[] = {
-    ID(id), STR(name, 1, CMK_PRINCIPAL_NAME_MAX), U8(role, CMK_ROLE_ADMIN, CMK_ROLE_COUNT - 1),
-    U8(state, CMK_PRINCIPAL_ACTIVE, CMK_PRINCIPAL_REMOVED), TIME(created), TIME(changed), TIME(expires), ID(created_by),
-    ID(changed_by), BOOL(limited), RAW(x25519_public), RAW(log_public), U64(min_credential, TIME_MAX),
+    ID(id),
+    STR(name, 1, CMK_PRINCIPAL_NAME_MAX),
+    U8(role, CMK_ROLE_ADMIN, CMK_ROLE_COUNT - 1),
+    U8(state, CMK_PRINCIPAL_ACTIVE, CMK_PRINCIPAL_REMOVED),
+    TIME(created),
+    TIME(changed),
+    TIME(expires),
+    ID(created_by),
+    ID(changed_by),
+    BOOL(limited),
+    RAW(x25519_public),
+    RAW(log_public),
+    U64(min_credential, TIME_MAX),
 };
 #undef REC
 
 #define REC cmk_credential_rec
 static const field credential_fields[] = {
-    CONST("kdf", 1), {"kdf.log2n", F_U8, offsetof(REC, kdf.log2n), 1, 63}, {"kdf.r", F_U32, offsetof(REC, kdf.r), 1, UINT32_MAX},
-    {"kdf.p", F_U32, offsetof(REC, kdf.p), 1, UINT32_MAX}, RAW_S(kdf.salt), U8(host_secret_kind, 1, 1),
-    STR(host_secret_ref, 0, 1024), RAW(x25519_public), RAW(log_public), RAW(commitment), REST(blob, 0, 1024),
+    CONST("kdf", 1),
+    {"kdf.log2n", F_U8, offsetof(REC, kdf.log2n), 1, 63},
+    {"kdf.r", F_U32, offsetof(REC, kdf.r), 1, UINT32_MAX},
+    {"kdf.p", F_U32, offsetof(REC, kdf.p), 1, UINT32_MAX},
+    RAW_S(kdf.salt),
+    U8(host_secret_kind, 1, 1),
+    STR(host_secret_ref, 0, 1024),
+    RAW(x25519_public),
+    RAW(log_public),
+    RAW(commitment),
+    REST(blob, 0, 1024),
 };
 #undef REC
 
 #define REC cmk_key_rec
 static const field key_fields[] = {
-    ID(id), STR(name, 1, CMK_KEY_NAME_MAX), BOOL(enabled), TIME(created), TIME(changed), TIME(deleted_at), TIME(purge_at),
-    ID(created_by), ID(changed_by), U32(current, 0, UINT32_MAX), U32(versions, 0, CMK_VERSIONS_MAX),
-    U32(last_number, 0, UINT32_MAX), U32(ops, 0, OPS_ALL), U32(keykey_generation, 1, UINT32_MAX), TIME(rotate_every),
-    TIME(rotate_before_expiry), TIME(expires_in),
-    STR(tags, 0, CMK_TAGS_MAX * (8 + CMK_TAG_NAME_MAX + CMK_TAG_VALUE_MAX)),
+    ID(id),
+    STR(name, 1, CMK_KEY_NAME_MAX),
+    BOOL(enabled),
+    TIME(created),
+    TIME(changed),
+    TIME(deleted_at),
+    TIME(purge_at),
+    ID(created_by),
+    ID(changed_by),
+    U32(current, 0, UINT32_MAX),
+    U32(versions, 0, CMK_VERSIONS_MAX),
+    U32(last_number, 0, UINT32_MAX),
+    U32(ops, 0, OPS_ALL),
+    U32(keykey_generation, 1, UINT32_MAX),
+    TIME(rotate_every),
+    TIME(rotate_before_expiry),
+    TIME(expires_in),
+    STR(tags, 0, CMK_TAGS_MAX *(8 + CMK_TAG_NAME_MAX + CMK_TAG_VALUE_MAX)),
 };
 #undef REC
 
 #define REC cmk_version_rec
 static const field version_fields[] = {
-    ID(key), ID(id), U32(number, 1, UINT32_MAX), U8(origin, CMK_ORIGIN_GENERATED, CMK_ORIGIN_IMPORTED), BOOL(enabled),
-    TIME(created), TIME(changed), TIME(not_before), TIME(expires), ID(created_by), ID(changed_by), U32(bits, 1024, 16384),
-    STR(modulus, 128, 2048), STR(exponent, 1, 256), STR(cka_id, 0, CMK_CKA_ID_MAX), U32(mechanisms, 0, 3),
-    U32(keykey_generation, 1, UINT32_MAX), RAW(material_hash), RAW(certificate_hash),
+    ID(key),
+    ID(id),
+    U32(number, 1, UINT32_MAX),
+    U8(origin, CMK_ORIGIN_GENERATED, CMK_ORIGIN_IMPORTED),
+    BOOL(enabled),
+    TIME(created),
+    TIME(changed),
+    TIME(not_before),
+    TIME(expires),
+    ID(created_by),
+    ID(changed_by),
+    U32(bits, 1024, 16384),
+    STR(modulus, 128, 2048),
+    STR(exponent, 1, 256),
+    STR(cka_id, 0, CMK_CKA_ID_MAX),
+    U32(mechanisms, 0, 3),
+    U32(keykey_generation, 1, UINT32_MAX),
+    RAW(material_hash),
+    RAW(certificate_hash),
 };
 #undef REC
 
 #define REC cmk_object_rec
 static const field object_fields[] = {
-    ID(id), BOOL(is_private), TIME(created), TIME(changed), ID(author), U32(object_key_generation, 1, UINT32_MAX),
-    STR(attributes, 0, BLOB_MAX), STR(blob, 0, BLOB_MAX), STR(signature, 0, CMK_SIGNATURE_SIZE),
+    ID(id),
+    BOOL(is_private),
+    TIME(created),
+    TIME(changed),
+    ID(author),
+    U32(object_key_generation, 1, UINT32_MAX),
+    STR(attributes, 0, BLOB_MAX),
+    STR(blob, 0, BLOB_MAX),
+    STR(signature, 0, CMK_CURVE_KEY_SIZE + CMK_SIGNATURE_SIZE),
 };
 #undef REC
 
@@ -250,7 +350,8 @@ static cmk_rc decode(const layout *l, cmk_bytes body, void *rec)
     memset(rec, 0, l->size);
     uint8_t format = cmk_read_u8(&r);
     if (format != l->format)
-        return cmk_fail(CMK_E_FORMAT, "%s record of format %u: this release reads format %u", l->name, format, l->format);
+        return cmk_fail(CMK_E_FORMAT, "%s record of format %u: this release reads format %u", l->name, format,
+                        l->format);
     for (size_t i = 0; i < l->count; i++)
         if (!decode_field(&l->fields[i], &r, (uint8_t *)rec + l->fields[i].offset) || r.failed)
             return cmk_fail(CMK_E_FORMAT, "%s record: field %s is cut off or out of range", l->name, l->fields[i].name);

@@ -117,6 +117,8 @@ void cmk_pin_split(cmk_bytes pin, cmk_who *who, cmk_bytes *secret);
 typedef struct cmk_login cmk_login;
 /* Logs in: scrypt, one attempt counted. An unknown principal costs and answers the same as a wrong PIN. CMK_E_PIN_INCORRECT, CMK_E_PIN_LOCKED, CMK_E_PIN_NOT_SET, CMK_E_FORBIDDEN is never told. */
 CMK_MUST_USE cmk_rc cmk_login_open(cmk_vault *vault, const cmk_who *who, cmk_bytes pin, cmk_login **out);
+/* One more reference. Returns login. */
+cmk_login *cmk_login_take(cmk_login *login);
 /* Puts back a reference. NULL is fine. */
 void cmk_login_put(cmk_login *login);
 /* Ends the login for all who hold references: wipes its keys; later uses answer CMK_E_NOT_LOGGED_IN. */

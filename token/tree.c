@@ -34,7 +34,8 @@ static void put_u32(uint8_t *p, uint64_t v)
         p[i] = (uint8_t)(v >> (24 - 8 * i));
 }
 
-cmk_rc cmk_leaf_of_record(const cmk_tree *t, const cmk_record_key *key, uint64_t revision, const cmk_bytes *body, cmk_leaf *out)
+cmk_rc cmk_leaf_of_record(const cmk_tree *t, const cmk_record_key *key, uint64_t revision, const cmk_bytes *body,
+                          cmk_leaf *out)
 {
     uint8_t full[CMK_SHA256_SIZE];
     uint8_t head[1 + 4];
@@ -53,8 +54,8 @@ cmk_rc cmk_leaf_of_record(const cmk_tree *t, const cmk_record_key *key, uint64_t
     put_u32(tail + 4, revision);
     put_u32(tail + 8, body->len);
     const uint8_t tree = (uint8_t)t->id;
-    const cmk_bytes value[] = {label_of("cmk11 leaf v1"),       cmk_bytes_of(key->vault.b, CMK_ID_SIZE),
-                               cmk_bytes_of(&tree, 1),          cmk_bytes_of(t->domain.b, CMK_ID_SIZE),
+    const cmk_bytes value[] = {label_of("cmk11 leaf v1"),        cmk_bytes_of(key->vault.b, CMK_ID_SIZE),
+                               cmk_bytes_of(&tree, 1),           cmk_bytes_of(t->domain.b, CMK_ID_SIZE),
                                cmk_bytes_of(head, sizeof(head)), id,
                                cmk_bytes_of(tail, sizeof(tail)), *body};
     return cmk_sha256(value, 8, out->value);
@@ -80,8 +81,7 @@ cmk_rc cmk_leaf_of_index(cmk_index index, cmk_bytes value, const uint8_t *id, si
     return CMK_OK;
 }
 
-cmk_rc cmk_tree_hash(const cmk_tree *t, bool node, unsigned number, cmk_bytes body,
-                     uint8_t out[CMK_SHA256_SIZE])
+cmk_rc cmk_tree_hash(const cmk_tree *t, bool node, unsigned number, cmk_bytes body, uint8_t out[CMK_SHA256_SIZE])
 {
     uint8_t head[2 + 4];
     size_t n = 0;
@@ -91,8 +91,12 @@ cmk_rc cmk_tree_hash(const cmk_tree *t, bool node, unsigned number, cmk_bytes bo
     head[n++] = (uint8_t)number;
     put_u32(head + n, body.len);
     n += 4;
-    const cmk_bytes parts[] = {label_of(node ? "cmk11 node v1" : "cmk11 bucket v1"), cmk_bytes_of(t->vault->b, CMK_ID_SIZE),
-                               cmk_bytes_of(&tree, 1), cmk_bytes_of(t->domain.b, CMK_ID_SIZE), cmk_bytes_of(head, n), body};
+    const cmk_bytes parts[] = {label_of(node ? "cmk11 node v1" : "cmk11 bucket v1"),
+                               cmk_bytes_of(t->vault->b, CMK_ID_SIZE),
+                               cmk_bytes_of(&tree, 1),
+                               cmk_bytes_of(t->domain.b, CMK_ID_SIZE),
+                               cmk_bytes_of(head, n),
+                               body};
     return cmk_sha256(parts, 6, out);
 }
 

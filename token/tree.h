@@ -84,9 +84,9 @@ CMK_MUST_USE cmk_rc cmk_tree_remove(cmk_tree *t, const uint8_t place[CMK_PLACE_S
 void cmk_tree_count_add(cmk_tree *t, cmk_kind kind, int delta);
 uint32_t cmk_tree_count(const cmk_tree *t, cmk_kind kind);
 /* Signs message (label, vault id, root body without authenticator) into out. */
-typedef cmk_rc (*cmk_tree_sign)(void *ctx, cmk_bytes message, cmk_buf *out);
+typedef cmk_rc (*cmk_tree_sign)(const void *ctx, cmk_tree_id tree, cmk_bytes message, cmk_buf *out);
 /* Writes changed buckets and nodes and the next root. t then has the new root. */
-CMK_MUST_USE cmk_rc cmk_tree_write(cmk_tree *t, uint32_t generation, cmk_tree_sign sign, void *ctx);
+CMK_MUST_USE cmk_rc cmk_tree_write(cmk_tree *t, uint32_t generation, cmk_tree_sign sign, const void *ctx);
 /* What the authenticator of a root covers. */
 void cmk_root_message(const cmk_id *vault, cmk_bytes body_signed, cmk_buf *out);
 

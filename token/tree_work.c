@@ -1,4 +1,5 @@
-/* Changing the hash trees: the nodes and buckets under change are kept in memory and written once, by cmk_tree_write(). */
+/* Changing the hash trees: the nodes and buckets under change are kept in memory and written once, by cmk_tree_write().
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,7 +170,8 @@ cmk_rc cmk_tree_remove(cmk_tree *t, const uint8_t place[CMK_PLACE_SIZE])
 
 /* ---- writing back ---- */
 
-/* Puts or, without a body, deletes a row of the tree. Writers are one at a time, so a conflict is a row that nobody should have made. */
+/* Puts or, without a body, deletes a row of the tree. Writers are one at a time, so a conflict is a row that nobody
+ * should have made. */
 static cmk_rc row_write(cmk_tree *t, cmk_kind kind, unsigned number, const cmk_buf *body, uint64_t *revision)
 {
     cmk_rc rc = CMK_OK;
@@ -258,7 +260,7 @@ static void root_body(const cmk_tree *t, uint32_t generation, const uint8_t *nod
     cmk_buf_add(out, nodes, (size_t)CMK_TREE_NODES * CMK_SHA256_SIZE);
 }
 
-static cmk_rc root_write(cmk_tree *t, uint32_t generation, const uint8_t *nodes, cmk_tree_sign sign, void *ctx)
+static cmk_rc root_write(cmk_tree *t, uint32_t generation, const uint8_t *nodes, cmk_tree_sign sign, const void *ctx)
 {
     CMK_BUF_AUTO body = CMK_BUF_INIT;
     CMK_BUF_AUTO message = CMK_BUF_INIT;
@@ -268,7 +270,7 @@ static cmk_rc root_write(cmk_tree *t, uint32_t generation, const uint8_t *nodes,
     cmk_root_message(t->vault, cmk_buf_view(&body), &message);
     cmk_rc rc = cmk_buf_ok(&message);
     if (rc == CMK_OK)
-        rc = sign(ctx, cmk_buf_view(&message), &authenticator);
+        rc = sign(ctx, t->id, cmk_buf_view(&message), &authenticator);
     if (rc != CMK_OK)
         return rc;
     cmk_buf_str(&body, cmk_buf_view(&authenticator));
@@ -279,13 +281,14 @@ static cmk_rc root_write(cmk_tree *t, uint32_t generation, const uint8_t *nodes,
     if (rc == CMK_OK)
         rc = cmk_txn_put(t->txn, &row, t->root.change);
     if (rc == CMK_E_CONFLICT)
-        rc = cmk_tampered(t->label, CMK_KIND_ROOT, cmk_bytes_of(row.key.id, row.key.id_len), "its revision is not its change number");
+        rc = cmk_tampered(t->label, CMK_KIND_ROOT, cmk_bytes_of(row.key.id, row.key.id_len),
+                          "its revision is not its change number");
     if (rc == CMK_OK)
         rc = cmk_tree_set_root(t, &body);
     return rc;
 }
 
-cmk_rc cmk_tree_write(cmk_tree *t, uint32_t generation, cmk_tree_sign sign, void *ctx)
+cmk_rc cmk_tree_write(cmk_tree *t, uint32_t generation, cmk_tree_sign sign, const void *ctx)
 {
     cmk_rc rc = CMK_OK;
     uint8_t *nodes = malloc((size_t)CMK_TREE_NODES * CMK_SHA256_SIZE);

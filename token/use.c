@@ -1,11 +1,13 @@
-/* Using a KEK. The way of each use: freshness (one look at the store's generation) → login in force → role → state of key and version at exactly that freshness → the RSA operation, with no lock held. */
+/* Using a KEK. The way of each use: freshness (one look at the store's generation) → login in force → role → state of
+ * key and version at exactly that freshness → the RSA operation, with no lock held. */
 #include <string.h>
 
 #include "token/prepared.h"
 #include "util/clock.h"
 
-_Static_assert((int)CMK_USE_SHA1 == (int)CMK_SHA1 && (int)CMK_USE_SHA224 == (int)CMK_SHA224 && (int)CMK_USE_SHA256 == (int)CMK_SHA256 &&
-                   (int)CMK_USE_SHA384 == (int)CMK_SHA384 && (int)CMK_USE_SHA512 == (int)CMK_SHA512,
+_Static_assert((int)CMK_USE_SHA1 == (int)CMK_SHA1 && (int)CMK_USE_SHA224 == (int)CMK_SHA224 &&
+                   (int)CMK_USE_SHA256 == (int)CMK_SHA256 && (int)CMK_USE_SHA384 == (int)CMK_SHA384 &&
+                   (int)CMK_USE_SHA512 == (int)CMK_SHA512,
                "hash numbers of token.h and crypto.h differ");
 
 #define KWP_BLOCK 8
@@ -92,7 +94,8 @@ static uint32_t op_of(cmk_action action)
 static bool granted(cmk_login *login, const cmk_version *v)
 {
     cmk_rwlock_read(&login->lock);
-    bool yes = login->unlocked && (cmk_login_key(login, CMK_SEAL_VAULT_KEY, NULL, 0, NULL) || cmk_login_key(login, CMK_SEAL_KEY_KEY, &v->key, 0, NULL));
+    bool yes = login->unlocked && (cmk_login_key(login, CMK_SEAL_VAULT_KEY, NULL, 0, NULL) ||
+                                   cmk_login_key(login, CMK_SEAL_KEY_KEY, &v->key, 0, NULL));
     cmk_rwlock_unlock(&login->lock);
     return yes;
 }
@@ -104,7 +107,8 @@ static cmk_rc check_role(cmk_login *login, const cmk_version *v, const cmk_versi
     if (!login)
         return cmk_fail(CMK_E_NOT_LOGGED_IN, "using a KEK of this vault needs a login");
     if (!cmk_policy_allows(login->role, action))
-        return cmk_fail(CMK_E_KEY_NOT_PERMITTED, "the role %s of %s does not allow this use of a KEK", cmk_role_name(login->role), login->name);
+        return cmk_fail(CMK_E_KEY_NOT_PERMITTED, "the role %s of %s does not allow this use of a KEK",
+                        cmk_role_name(login->role), login->name);
     if (login->role == CMK_ROLE_ENCRYPTION_USER && action == CMK_ACT_WRAP && !granted(login, v))
         return cmk_fail(CMK_E_KEY_NOT_PERMITTED, "%s has no grant for this key", login->name);
     return CMK_OK;
@@ -112,7 +116,8 @@ static cmk_rc check_role(cmk_login *login, const cmk_version *v, const cmk_versi
 
 static cmk_rc refuse(const cmk_version *v, const char *why)
 {
-    return cmk_fail(CMK_E_KEY_NOT_PERMITTED, "%.*s/%u %s", (int)v->name.len, (const char *)v->name.data, v->number, why);
+    return cmk_fail(CMK_E_KEY_NOT_PERMITTED, "%.*s/%u %s", (int)v->name.len, (const char *)v->name.data, v->number,
+                    why);
 }
 
 static cmk_rc check_state(const cmk_version *v, const cmk_version_state *s, cmk_action action, uint32_t mechanism)
@@ -180,7 +185,7 @@ cmk_rc cmk_kek_wrap(cmk_login *login, cmk_version *version, const cmk_wrap_mech 
     if (!pub)
         return CMK_E_CRYPTO;
     /* Before the wrapped key can be in anybody's hands: from now on the version can't be undone. */
-    atomic_store_explicit(&version->fresh, false, memory_order_relaxed);
+    atomic_store(&version->used, true);
     cmk_oaep oaep = oaep_of(mech);
     if (mech->kind == CMK_WRAP_RSA_AES)
         return cmk_rsa_aes_wrap(pub->key, &oaep, mech->aes_bits, plain, out);
@@ -222,9 +227,10 @@ static cmk_rc try_version(const unwrapping *u, cmk_version *v)
         rc = authorise(u->login, v, u->action, mech_bit(u->mech)); /* loading took a while */
     if (rc == CMK_OK) {
         cmk_oaep oaep = oaep_of(u->mech);
-        atomic_store_explicit(&v->fresh, false, memory_order_relaxed);
-        rc = u->mech->kind == CMK_WRAP_OAEP ? cmk_rsa_oaep_decrypt(p->key, &oaep, u->wrapped, u->plain)
-                                            : cmk_rsa_aes_unwrap(p->key, &oaep, u->mech->aes_bits, u->wrapped, u->plain);
+        atomic_store_explicit(&v->used, true, memory_order_relaxed);
+        rc = u->mech->kind == CMK_WRAP_OAEP
+                 ? cmk_rsa_oaep_decrypt(p->key, &oaep, u->wrapped, u->plain)
+                 : cmk_rsa_aes_unwrap(p->key, &oaep, u->mech->aes_bits, u->wrapped, u->plain);
         /* One answer for whatever went wrong behind the private operation. */
         if (rc == CMK_E_WRAPPED_KEY || rc == CMK_E_WRAPPED_KEY_LENGTH)
             rc = cmk_fail(CMK_E_WRAPPED_KEY, "the wrapped key does not open with this key");
@@ -245,7 +251,8 @@ static cmk_rc digest_of(const unwrapping *u, const cmk_version *v, uint8_t out[C
     head[CMK_ID_SIZE + 3] = (uint8_t)(u->mech->aes_bits / 8);
     for (unsigned i = 0; i < 8; i++)
         head[CMK_ID_SIZE + 4 + i] = (uint8_t)((uint64_t)u->mech->label.len >> (56 - 8 * i));
-    const cmk_bytes parts[] = {cmk_bytes_of(label, sizeof label), cmk_bytes_of(head, sizeof head), u->mech->label, u->wrapped};
+    const cmk_bytes parts[] = {cmk_bytes_of(label, sizeof label), cmk_bytes_of(head, sizeof head), u->mech->label,
+                               u->wrapped};
     return cmk_sha256(parts, sizeof parts / sizeof parts[0], out);
 }
 
@@ -283,7 +290,8 @@ static cmk_rc try_others(const unwrapping *u, cmk_version *handle, const cmk_id 
     cmk_rc answer = CMK_E_WRAPPED_KEY_LENGTH;
     for (size_t i = 0; i < all->count; i++) {
         cmk_version *v = all->versions[i];
-        if (cmk_id_equal(&v->id, &handle->id) || cmk_id_equal(&v->id, tried) || !length_fits(v, u->mech, u->wrapped.len))
+        if (cmk_id_equal(&v->id, &handle->id) || cmk_id_equal(&v->id, tried) ||
+            !length_fits(v, u->mech, u->wrapped.len))
             continue;
         rc = try_version(u, v);
         answer = CMK_E_WRAPPED_KEY;
@@ -300,7 +308,8 @@ static cmk_rc try_others(const unwrapping *u, cmk_version *handle, const cmk_id 
     return answer;
 }
 
-static cmk_rc fall_back(const unwrapping *u, cmk_version *handle, const cmk_id *tried, const uint8_t *digest, bool handle_fits)
+static cmk_rc fall_back(const unwrapping *u, cmk_version *handle, const cmk_id *tried, const uint8_t *digest,
+                        bool handle_fits)
 {
     cmk_rc rc = try_others(u, handle, tried, digest);
     if (rc == CMK_E_WRAPPED_KEY_LENGTH && !handle_fits)
@@ -310,7 +319,8 @@ static cmk_rc fall_back(const unwrapping *u, cmk_version *handle, const cmk_id *
     return rc;
 }
 
-cmk_rc cmk_kek_unwrap(cmk_login *login, cmk_version *version, cmk_action action, const cmk_wrap_mech *mech, cmk_bytes wrapped, cmk_secret *plain)
+cmk_rc cmk_kek_unwrap(cmk_login *login, cmk_version *version, cmk_action action, const cmk_wrap_mech *mech,
+                      cmk_bytes wrapped, cmk_secret *plain)
 {
     uint8_t digest[CMK_SHA256_SIZE];
     cmk_id tried = {{0}};

@@ -1,4 +1,5 @@
-/* Versions in memory: one object a version, found by name, id, CKA_ID or modulus through a cache whose entries are tagged with the officer tree's change number at which they were verified. */
+/* Versions in memory: one object a version, found by name, id, CKA_ID or modulus through a cache whose entries are
+ * tagged with the officer tree's change number at which they were verified. */
 #include "token/version.h"
 
 #include <stdlib.h>
@@ -392,7 +393,8 @@ static cmk_bytes lookup_view(const lookup_key *k)
     return cmk_bytes_of(k->bytes, k->len);
 }
 
-cmk_rc cmk_version_of_records(cmk_vault *vault, cmk_view *view, const cmk_key_rec *key, const cmk_version_rec *rec, bool keep, cmk_version **out)
+cmk_rc cmk_version_of_records(cmk_vault *vault, cmk_view *view, const cmk_key_rec *key, const cmk_version_rec *rec,
+                              bool keep, cmk_version **out)
 {
     lookup_key k;
     cmk_version_state s;
@@ -413,7 +415,9 @@ cmk_rc cmk_version_of_records(cmk_vault *vault, cmk_view *view, const cmk_key_re
     state_of(view, key, rec, &s);
     state_store(v, &s);
     if (made && keep) {
-        cmk_version *kept = (cmk_version *)cmk_cache_keep(cache, lookup_view(&k), s.officer_change, &v->ref);
+        /* Tag 0 is never current: a look-up must not find versions of deleted keys. */
+        uint64_t tag = s.deleted_at == 0 ? s.officer_change : 0;
+        cmk_version *kept = (cmk_version *)cmk_cache_keep(cache, lookup_view(&k), tag, &v->ref);
         if (kept != v)
             state_store(kept, &s);
         cmk_version_put(v);

@@ -1,4 +1,5 @@
-/* Versions in memory: what never changes of one, its state as last verified, and the caches by which they are found. Private to token/. */
+/* Versions in memory: what never changes of one, its state as last verified, and the caches by which they are found.
+ * Private to token/. */
 #ifndef CMK_TOKEN_VERSION_H
 #define CMK_TOKEN_VERSION_H
 
@@ -40,7 +41,7 @@ struct cmk_version {
     uint8_t certificate_hash[CMK_SHA256_SIZE];
     cmk_bytes name, cka_id, modulus, exponent; /* views into data */
     _Atomic(cmk_version_public *) public_key;  /* made at first use */
-    atomic_bool fresh;     /* made by this process and not yet used */
+    atomic_bool made, used; /* by this process: what was made and not used can be undone */
     atomic_bool fell_back; /* an unwrap by this handle has needed another version: worth asking the digest cache */
     cmk_mutex lock;        /* rank LEAF: state */
     cmk_version_state state;
@@ -54,8 +55,10 @@ typedef struct cmk_siblings {
     cmk_version *versions[];
 } cmk_siblings;
 
-/* The object of a version whose records were read through view: the cached one or a new one, its state brought up to date. Kept in the cache with keep only. */
-CMK_MUST_USE cmk_rc cmk_version_of_records(cmk_vault *vault, cmk_view *view, const cmk_key_rec *key, const cmk_version_rec *rec, bool keep, cmk_version **out);
+/* The object of a version whose records were read through view: the cached one or a new one, its state brought up to
+ * date. Kept in the cache with keep only. */
+CMK_MUST_USE cmk_rc cmk_version_of_records(cmk_vault *vault, cmk_view *view, const cmk_key_rec *key,
+                                           const cmk_version_rec *rec, bool keep, cmk_version **out);
 /* The state, as fresh as the last cmk_vault_refresh(), which the caller has just called. */
 CMK_MUST_USE cmk_rc cmk_version_state_get(cmk_version *v, cmk_version_state *out);
 /* What cmk_version_get_info() gives, from a state; of deleted keys too. */
@@ -71,13 +74,15 @@ void cmk_version_hint_put(cmk_version_cache *c, const uint8_t digest[CMK_SHA256_
 
 /* Reads and decodes a key's record / a version's; row owns what rec views. */
 CMK_MUST_USE cmk_rc cmk_key_read(cmk_view *view, const cmk_id *key, cmk_record *row, cmk_key_rec *rec);
-CMK_MUST_USE cmk_rc cmk_version_read(cmk_view *view, const cmk_id *key, uint32_t number, cmk_record *row, cmk_version_rec *rec);
+CMK_MUST_USE cmk_rc cmk_version_read(cmk_view *view, const cmk_id *key, uint32_t number, cmk_record *row,
+                                     cmk_version_rec *rec);
 /* Sets (or removes) the index leaves of a version: id, CKA_ID, modulus. CMK_E_EXISTS. */
 CMK_MUST_USE cmk_rc cmk_version_index(cmk_view *view, const cmk_version_rec *rec, bool present);
 /* The hash of a MATERIAL or CERTIFICATE record's body, as it is in VERSION. */
 CMK_MUST_USE cmk_rc cmk_body_hash(const cmk_record_key *key, cmk_bytes body, uint8_t out[CMK_SHA256_SIZE]);
 
-/* Copies the rows of a kind, all verified, through pieces of a listing. With whole the number of rows must be what the signed root counts: CMK_E_TAMPERED. Freed with cmk_rows_free(). */
+/* Copies the rows of a kind, all verified, through pieces of a listing. With whole the number of rows must be what the
+ * signed root counts: CMK_E_TAMPERED. Freed with cmk_rows_free(). */
 typedef struct cmk_row {
     cmk_record_key key;
     uint64_t revision;

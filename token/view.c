@@ -22,11 +22,12 @@ static void set_label(cmk_view *view, const cmk_vault_rec *rec)
     char name[4 * CMK_VAULT_NAME_MAX + 1] = "";
     if (rec && rec->name.len > 0)
         cmk_printable(rec->name, name, sizeof(name));
-    (void)snprintf(view->label, sizeof(view->label), "%s%s%s", name, *name ? " " : "", cmk_id_hex(&view->vault->id, hex));
+    (void)snprintf(view->label, sizeof(view->label), "%s%s%s", name, *name ? " " : "",
+                   cmk_id_hex(&view->vault->id, hex));
 }
 
-/* What the process knows already, from before the transaction: the roots that it has verified last. An older state than this is a roll-back;
- * what another thread verifies meanwhile may well be newer than what this transaction sees. */
+/* What the process knows already, from before the transaction: the roots that it has verified last. An older state than
+ * this is a roll-back; what another thread verifies meanwhile may well be newer than what this transaction sees. */
 static cmk_rc take_known(cmk_view *view, uint64_t *generation)
 {
     cmk_rc rc = CMK_OK;
@@ -129,8 +130,9 @@ static cmk_rc check_authenticator(cmk_view *view, const cmk_tree *t, const cmk_r
         rc = cmk_hmac_sha256(cmk_bytes_of(key, CMK_KEY_SIZE), &text, 1, mac);
     cmk_rwlock_unlock(&view->vault->lock);
     if (rc == CMK_OK && key)
-        rc = root->authenticator.len == sizeof(mac) && cmk_equal_ct(mac, root->authenticator.data, sizeof(mac)) ? CMK_OK
-                                                                                                           : CMK_E_TAMPERED;
+        rc = root->authenticator.len == sizeof(mac) && cmk_equal_ct(mac, root->authenticator.data, sizeof(mac))
+                 ? CMK_OK
+                 : CMK_E_TAMPERED;
     return rc;
 }
 
@@ -151,7 +153,8 @@ static cmk_rc read_root(cmk_view *view, cmk_tree *t)
     if (t->verified && cmk_bytes_equal(body, cmk_buf_view(&t->body)))
         return row.revision == t->root.change ? CMK_OK : cmk_tampered(view->label, CMK_KIND_ROOT, id, "wrong revision");
     if (body.len > 0 && body.data[0] != CMK_TREE_FORMAT)
-        return cmk_fail(CMK_E_FORMAT, "vault %s: root of format %u: made by a newer release?", view->label, body.data[0]);
+        return cmk_fail(CMK_E_FORMAT, "vault %s: root of format %u: made by a newer release?", view->label,
+                        body.data[0]);
     rc = cmk_root_parse(body, t->id, &t->domain, &root);
     if (rc != CMK_OK)
         return cmk_tampered(view->label, CMK_KIND_ROOT, id, "it makes no sense");
@@ -171,8 +174,8 @@ static cmk_rc read_root(cmk_view *view, cmk_tree *t)
     return rc;
 }
 
-/* Verifies what the transaction sees. The VAULT row was read first, which fixes the transaction's state: when the store's number is then still the one at
- * which the process verified its roots, they are the transaction's as well. */
+/* Verifies what the transaction sees. The VAULT row was read first, which fixes the transaction's state: when the
+ * store's number is then still the one at which the process verified its roots, they are the transaction's as well. */
 static cmk_rc verify_roots(cmk_view *view, uint64_t known_generation)
 {
     uint64_t now = 0;
@@ -181,14 +184,17 @@ static cmk_rc verify_roots(cmk_view *view, uint64_t known_generation)
         return rc;
     bool same = known_generation != 0 && now == known_generation && view->trees[CMK_TREE_ADMIN].verified &&
                 view->trees[CMK_TREE_OFFICER].verified;
+    bool news = false;
     for (size_t i = 0; i < TREES && rc == CMK_OK; i++) {
         cmk_tree *t = &view->trees[all_trees[i]];
-        if (!same || !t->verified)
+        if (!same || !t->verified) {
+            news = true;
             rc = read_root(view, t);
+        }
         if (rc == CMK_OK && t->id == CMK_TREE_ADMIN) /* first, because it says which keys sign the others */
             rc = cmk_view_verify(view, &view->vault_row);
     }
-    view->verified = rc == CMK_OK;
+    view->verified = rc == CMK_OK && news;
     return rc;
 }
 
@@ -316,18 +322,17 @@ void cmk_view_close(cmk_view **view)
     view_free(v);
 }
 
-static cmk_rc sign_root(void *ctx, cmk_bytes message, cmk_buf *out)
+static cmk_rc sign_root(const void *ctx, cmk_tree_id tree, cmk_bytes message, cmk_buf *out)
 {
-    const cmk_tree *t = ((void **)ctx)[1];
-    const cmk_signers *s = &((const cmk_view *)((void **)ctx)[0])->signers;
+    const cmk_signers *s = ctx;
     uint8_t mac[CMK_SHA256_SIZE];
     uint8_t signature[CMK_SIGNATURE_SIZE];
     cmk_rc rc = CMK_E_INTERNAL;
-    if (t->id == CMK_TREE_OBJECT) {
+    if (tree == CMK_TREE_OBJECT) {
         rc = cmk_hmac_sha256(cmk_bytes_of(s->object_mac, CMK_KEY_SIZE), &message, 1, mac);
         cmk_buf_add(out, mac, rc == CMK_OK ? sizeof(mac) : 0);
     } else {
-        rc = cmk_ed25519_sign(t->id == CMK_TREE_ADMIN ? s->admin : s->officer, message, signature);
+        rc = cmk_ed25519_sign(tree == CMK_TREE_ADMIN ? s->admin : s->officer, message, signature);
         cmk_buf_add(out, signature, rc == CMK_OK ? sizeof(signature) : 0);
     }
     return rc == CMK_OK ? cmk_buf_ok(out) : rc;
@@ -340,13 +345,12 @@ cmk_rc cmk_view_write(cmk_view *view)
         return cmk_fail(CMK_E_INTERNAL, "vault %s: an unfinished change is not committed", view->label);
     for (size_t i = 0; i < TREES && rc == CMK_OK; i++) {
         cmk_tree *t = &view->trees[all_trees[i]];
-        void *ctx[] = {view, t};
         if (!t->dirty)
             continue;
         if (!cmk_view_signs(view, t->id))
             rc = cmk_fail(CMK_E_FORBIDDEN, "vault %s: tree %d can't be signed by this login", view->label, (int)t->id);
         else
-            rc = cmk_tree_write(t, signer_generation(view, t->id), sign_root, ctx);
+            rc = cmk_tree_write(t, signer_generation(view, t->id), sign_root, &view->signers);
     }
     view->broken = rc != CMK_OK;
     return rc;

@@ -31,7 +31,8 @@ cmk_tree *cmk_view_tree(cmk_view *view, cmk_tree_id id)
 
 bool cmk_view_signs(const cmk_view *view, cmk_tree_id id)
 {
-    const uint8_t *const keys[CMK_TREE_COUNT] = {NULL, view->signers.admin, view->signers.officer, view->signers.object_mac};
+    const uint8_t *const keys[CMK_TREE_COUNT] = {NULL, view->signers.admin, view->signers.officer,
+                                                 view->signers.object_mac};
     return keys[id] != NULL;
 }
 
@@ -120,7 +121,8 @@ cmk_rc cmk_view_lookup(cmk_view *view, cmk_index index, cmk_bytes value, uint8_t
     if (rc != CMK_OK)
         return rc;
     if (found[0] > CMK_LEAF_SIZE - 1)
-        return cmk_tampered(view->label, CMK_KIND_BUCKET, cmk_bytes_of(leaf.place, 2), "an index leaf that makes no sense");
+        return cmk_tampered(view->label, CMK_KIND_BUCKET, cmk_bytes_of(leaf.place, 2),
+                            "an index leaf that makes no sense");
     *id_len = found[0];
     memcpy(id, found + 1, found[0]);
     return CMK_OK;
@@ -146,7 +148,8 @@ static cmk_rc may_write(cmk_view *view, cmk_kind kind)
     if (view->mode != CMK_TXN_WRITE)
         return cmk_fail(CMK_E_ARGUMENT, "a view that was opened for reading");
     if (tree != CMK_TREE_NONE && (!cmk_view_signs(view, tree) || !view->trees[tree].verified))
-        return cmk_fail(CMK_E_FORBIDDEN, "vault %s: this login can't sign a %s record", view->label, cmk_kind_name(kind));
+        return cmk_fail(CMK_E_FORBIDDEN, "vault %s: this login can't sign a %s record", view->label,
+                        cmk_kind_name(kind));
     return CMK_OK;
 }
 

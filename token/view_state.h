@@ -10,7 +10,7 @@ struct cmk_view {
     bool owns_txn;
     cmk_txn_mode mode;
     bool broken;        /* a write stopped half-way: only to be rolled back */
-    bool verified;      /* the roots are authentic, so they may become the vault's state */
+    bool verified;      /* the roots are authentic and were read anew: they may become the vault's state */
     bool is_new;        /* a vault that is just being made */
     uint64_t generation; /* the store's, from before the transaction */
     cmk_signers signers; /* all NULL when reading */

@@ -30,7 +30,8 @@ static double scrypt_ms(void)
 {
     unsigned char out[32];
     double begin = client_seconds();
-    if (EVP_PBE_scrypt("0123456789", 10, (const unsigned char *)"salt salt salt s", 16, 1 << 16, 8, 1, 128ull << 20, out, sizeof out) != 1)
+    if (EVP_PBE_scrypt("0123456789", 10, (const unsigned char *)"salt salt salt s", 16, 1 << 16, 8, 1, 128ull << 20,
+                       out, sizeof out) != 1)
         client_die("EVP_PBE_scrypt", 0);
     return (client_seconds() - begin) * 1e3;
 }

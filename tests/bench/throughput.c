@@ -1,6 +1,6 @@
-/* Wrap and unwrap through the module against bare EVP_PKEY_encrypt and EVP_PKEY_decrypt with prepared contexts, same key size and hash: slices of the three
- * kinds raw, module, raw again take turns, so that the machine's moods hit all alike. The ratio printed is the median over the rounds of module/raw; raw/raw
- * shows the noise.
+/* Wrap and unwrap through the module against bare EVP_PKEY_encrypt and EVP_PKEY_decrypt with prepared contexts, same
+ * key size and hash: slices of the three kinds raw, module, raw again take turns, so that the machine's moods hit all
+ * alike. The ratio printed is the median over the rounds of module/raw; raw/raw shows the noise.
  */
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -39,7 +39,8 @@ static void raw_once(worker *w)
 {
     unsigned char out[512], plain[32] = {1};
     size_t n = sizeof out;
-    int ok = w->run->unwrap ? EVP_PKEY_decrypt(w->raw, out, &n, w->cipher_raw, w->run->bytes) : EVP_PKEY_encrypt(w->raw, out, &n, plain, sizeof plain);
+    int ok = w->run->unwrap ? EVP_PKEY_decrypt(w->raw, out, &n, w->cipher_raw, w->run->bytes)
+                            : EVP_PKEY_encrypt(w->raw, out, &n, plain, sizeof plain);
     if (ok != 1)
         client_die("EVP_PKEY", 0);
 }
@@ -80,7 +81,8 @@ static void *work(void *arg)
 static EVP_PKEY_CTX *raw_context(EVP_PKEY *key, bool decrypt)
 {
     EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    if (!c || (decrypt ? EVP_PKEY_decrypt_init(c) : EVP_PKEY_encrypt_init(c)) != 1 || EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING) != 1 ||
+    if (!c || (decrypt ? EVP_PKEY_decrypt_init(c) : EVP_PKEY_encrypt_init(c)) != 1 ||
+        EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING) != 1 ||
         EVP_PKEY_CTX_set_rsa_oaep_md(c, EVP_sha256()) != 1 || EVP_PKEY_CTX_set_rsa_mgf1_md(c, EVP_sha256()) != 1)
         client_die("EVP_PKEY_CTX", 0);
     return c;
@@ -153,7 +155,8 @@ static bench_ratio measure(run *r)
     return result;
 }
 
-bench_ratio bench_throughput(CK_FUNCTION_LIST *p, CK_SLOT_ID slot, CK_SESSION_HANDLE session, unsigned bits, bool unwrap, unsigned threads, unsigned rounds, double slice)
+bench_ratio bench_throughput(CK_FUNCTION_LIST *p, CK_SLOT_ID slot, CK_SESSION_HANDLE session, unsigned bits,
+                             bool unwrap, unsigned threads, unsigned rounds, double slice)
 {
     static run r;
     char label[32];

@@ -176,6 +176,7 @@ run key create payroll k --not-before 2030-01-02 --expires 2030-01-02 --pin-file
 run key create payroll k --pin-file so.pin --json; want 1; json 'j["error"]["code"] == "pin-incorrect"'
 [[ $err != *"$so_pin"* && $out != *"$so_pin"* ]] || wrong 'a PIN is shown'
 run key create payroll k --user nobody --pin-file user.pin --json; want 1; json 'j["error"]["code"] == "pin-incorrect"'
+CMK11_PIN=nobody:secret run key create payroll k; want 1 'wrong name or PIN'
 run key create payroll k --user a:b --pin-file user.pin --json; want 1; json 'j["error"]["code"] == "name"'
 run key create payroll k --user user --pin-file user.pin --size 2048; want 0
 for name in '' "$long" $'a\nb' .a a/b ' '; do run key create payroll --pin-file user.pin --json "$name"; want 1; json 'j["error"]["code"] == "name"'; done
@@ -229,7 +230,7 @@ for path in glob.glob("broken/*"):
     for t in tables:
         columns = [r[1] for r in db.execute(f"pragma table_info({t})")]
         if "body" in columns and "kind" in columns:
-            for row, body in db.execute(f"select rowid, body from {t} where kind in (16, 32)").fetchall() if True else []:
+            for row, body in db.execute(f"select rowid, body from {t} where kind in (16, 32)").fetchall():
                 db.execute(f"update {t} set body = ? where rowid = ?", (body[:-1] + bytes([body[-1] ^ 1]), row))
     db.commit()
 PY
@@ -248,7 +249,7 @@ if pid == 0:
 shown = b""
 seen = 0
 while True:
-    ready, _, _ = select.select([fd], [], [], 60)
+    ready, _, _ = select.select([fd], [], [], 30)
     try:
         data = os.read(fd, 4096) if ready else b""
     except OSError:

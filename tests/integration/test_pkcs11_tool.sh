@@ -9,7 +9,7 @@ shows list-slots-without-store 'uninitialized|token state' "${tool[@]}" --list-s
 works init-token "${tool[@]}" --init-token --slot 0 --label box --so-pin env:CMK11_SO_PIN
 works init-pin "${tool[@]}" --init-pin --token-label box --login --login-type so --so-pin env:CMK11_SO_PIN --pin env:CMK11_PIN
 shows token-flags 'login required.*rng.*token initialized.*PIN initialized|login required, rng, token initialized, PIN initialized' "${tool[@]}" --list-token-slots
-shows command-sees-the-vault '^box ' "$CMK11" vault list
+shows command-sees-the-vault '\bbox\b' "$CMK11" vault list
 shows mechanisms 'RSA-PKCS-OAEP, keySize=\{2048,4096\}.*wrap.*unwrap' "${tool[@]}" --list-mechanisms
 
 works keypairgen-wrap-only "${user[@]}" --keypairgen --key-type rsa:3072 --label orders --usage-wrap
@@ -45,7 +45,7 @@ refused decrypt-with-kek 'CKR_KEY_FUNCTION_NOT_PERMITTED|not found' "${user[@]}"
 echo text > message
 refused sign-with-kek 'CKR_|not found|not supported' "${user[@]}" --sign --mechanism RSA-PKCS --id "$kek" --input-file message --output-file no
 [ ! -s no ] && pass nothing-written || fail nothing-written
-refused delete-kek 'CKR_ACTION_PROHIBITED' "${user[@]}" --delete-object --type privkey --id "$kek"
+refused delete-kek '0x1b|CKR_ACTION_PROHIBITED' "${user[@]}" --delete-object --type privkey --id "$kek"
 
 works rotate "${user[@]}" --keypairgen --key-type rsa:2048 --label orders --usage-wrap
 [ "$("${user[@]}" --list-objects --type privkey 2> /dev/null | grep -c 'Private Key Object')" = 1 ] && pass one-pair-in-view || fail one-pair-in-view

@@ -1,6 +1,7 @@
 #include "tests/lib/client.h"
 
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +106,10 @@ void client_make_kek(CK_FUNCTION_LIST *p, CK_SESSION_HANDLE s, const char *label
     CK_BBOOL yes = CK_TRUE;
     char name[128];
     CK_ULONG n = (CK_ULONG)snprintf(name, sizeof name, "%s", label);
-    CK_ATTRIBUTE pub[] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_WRAP, &yes, sizeof yes}, {CKA_MODULUS_BITS, &bits, sizeof bits}, {CKA_LABEL, name, n}};
+    CK_ATTRIBUTE pub[] = {{CKA_TOKEN, &yes, sizeof yes},
+                          {CKA_WRAP, &yes, sizeof yes},
+                          {CKA_MODULUS_BITS, &bits, sizeof bits},
+                          {CKA_LABEL, name, n}};
     CK_ATTRIBUTE prv[] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_UNWRAP, &yes, sizeof yes}, {CKA_LABEL, name, n}};
     CK_MECHANISM mech = {CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0};
     CK_OBJECT_HANDLE a, b;
@@ -131,7 +135,8 @@ CK_OBJECT_HANDLE client_dek(CK_FUNCTION_LIST *p, CK_SESSION_HANDLE s)
 {
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_ULONG len = 32;
-    CK_ATTRIBUTE t[] = {{CKA_TOKEN, &no, sizeof no}, {CKA_EXTRACTABLE, &yes, sizeof yes}, {CKA_VALUE_LEN, &len, sizeof len}};
+    CK_ATTRIBUTE t[] = {
+        {CKA_TOKEN, &no, sizeof no}, {CKA_EXTRACTABLE, &yes, sizeof yes}, {CKA_VALUE_LEN, &len, sizeof len}};
     CK_MECHANISM mech = {CKM_AES_KEY_GEN, NULL, 0};
     CK_OBJECT_HANDLE key;
     MUST(p->C_GenerateKey(s, &mech, t, 3, &key));
@@ -145,7 +150,8 @@ CK_MECHANISM *client_oaep(void)
     return &mech;
 }
 
-void client_unwrap_once(CK_FUNCTION_LIST *p, CK_SESSION_HANDLE s, CK_OBJECT_HANDLE key, const unsigned char *wrapped, CK_ULONG len)
+void client_unwrap_once(CK_FUNCTION_LIST *p, CK_SESSION_HANDLE s, CK_OBJECT_HANDLE key, const unsigned char *wrapped,
+                        CK_ULONG len)
 {
     CK_OBJECT_CLASS class = CKO_SECRET_KEY;
     CK_KEY_TYPE type = CKK_AES;

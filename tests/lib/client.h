@@ -12,7 +12,7 @@
     do {                                                                                                               \
         CK_RV must_rv = (call);                                                                                        \
         if (must_rv != CKR_OK)                                                                                         \
-            client_die(#call, must_rv);                                                                                 \
+            client_die(#call, must_rv);                                                                                \
     } while (0)
 _Noreturn void client_die(const char *what, CK_RV rv);
 
@@ -36,7 +36,8 @@ CK_OBJECT_HANDLE client_dek(CK_FUNCTION_LIST *p, CK_SESSION_HANDLE s);
 /* OAEP with SHA-256 and MGF1-SHA-256. */
 CK_MECHANISM *client_oaep(void);
 /* Unwraps an AES key into a session object and destroys it. */
-void client_unwrap_once(CK_FUNCTION_LIST *p, CK_SESSION_HANDLE s, CK_OBJECT_HANDLE key, const unsigned char *wrapped, CK_ULONG len);
+void client_unwrap_once(CK_FUNCTION_LIST *p, CK_SESSION_HANDLE s, CK_OBJECT_HANDLE key, const unsigned char *wrapped,
+                        CK_ULONG len);
 /* Seconds of a monotonic clock. */
 double client_seconds(void);
 

@@ -44,6 +44,8 @@ sources util crypto storage audit token pkcs11 cli |
 sources util crypto storage audit token pkcs11 | xargs grep -nE '__attribute__\(\((constructor|destructor)' /dev/null | rule no-constructors
 sources util crypto storage audit token pkcs11 | xargs grep -nE '\bpthread_create\(' /dev/null | rule no-threads
 sources util crypto storage audit token pkcs11 cli | xargs grep -nE '\b(TODO|FIXME|XXX|HACK)\b' /dev/null | rule nothing-left-open
+# What is cleaned up when it goes out of scope has a value from the start: a path may leave before it gets its own.
+sources util crypto storage audit token pkcs11 cli | xargs grep -nE '^ +CMK_[A-Z_]+_AUTO \*?[a-z_]+;' /dev/null | rule cleanup-variables-start-with-a-value
 sources util crypto storage audit token pkcs11 cli | xargs wc -l | awk '$2 != "total" && $1 > 600' | rule files-under-600-lines
 sources util crypto storage audit token pkcs11 cli | grep '\.c$' |
   xargs awk 'FNR==1{s=0} /^\{/{s=FNR} /^\}/{if(s&&FNR-s>80)print FILENAME":"s": "FNR-s" lines";s=0}' | rule functions-under-80-lines

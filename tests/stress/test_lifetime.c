@@ -1,4 +1,5 @@
-/* A host that uses OpenSSL itself loads, uses and unloads the module 1,000 times; and one whose exit handlers call into it. Prints PASS or FAIL. */
+/* A host that uses OpenSSL itself loads, uses and unloads the module 1,000 times; and one whose exit handlers call into
+ * it. Prints PASS or FAIL. */
 #include <dlfcn.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -25,7 +26,8 @@ static void host_uses_openssl(void)
 {
     unsigned char digest[32], random[16];
     unsigned n = 0;
-    if (RAND_bytes(random, sizeof random) != 1 || EVP_Digest(random, sizeof random, digest, &n, EVP_sha256(), NULL) != 1)
+    if (RAND_bytes(random, sizeof random) != 1 ||
+        EVP_Digest(random, sizeof random, digest, &n, EVP_sha256(), NULL) != 1)
         client_die("the host's own OpenSSL", 0);
 }
 
@@ -58,7 +60,8 @@ static int cycles(void)
     }
     long grown = resident_kib() - before;
     int bad = grown > 2048;
-    printf("%s stress/dlopen-cycles: %d cycles, resident memory grew by %ld KiB after the first fifth\n", bad ? "FAIL" : "PASS", rounds, grown);
+    printf("%s stress/dlopen-cycles: %d cycles, resident memory grew by %ld KiB after the first fifth\n",
+           bad ? "FAIL" : "PASS", rounds, grown);
     return bad;
 }
 
@@ -114,7 +117,8 @@ int main(void)
     CK_FUNCTION_LIST *p = client_load();
     client_make_kek(p, client_login(p, client_init_vault(p, "life")), "kek", 2048);
     MUST(p->C_Finalize(NULL));
-    int bad = exit_case("exit-by-openssl-handler", by_openssl) + exit_case("exit-by-libc-handler", by_libc) + exit_case("exit-without-finalise", by_nobody);
+    int bad = exit_case("exit-by-openssl-handler", by_openssl) + exit_case("exit-by-libc-handler", by_libc) +
+              exit_case("exit-without-finalise", by_nobody);
     bad += cycles();
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     return system(command) != 0 || bad > 0;

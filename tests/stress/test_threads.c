@@ -1,8 +1,10 @@
-/* 64 threads, each with its own session, for a while (CMK11_STRESS_SECONDS, default 60): wrap, unwrap, search, read attributes, generate, encrypt, open and close sessions, while the main thread rotates. Prints PASS or FAIL; data races are
- * ThreadSanitizer's to find.
+/* 64 threads, each with its own session, for a while (CMK11_STRESS_SECONDS, default 60): wrap, unwrap, search, read
+ * attributes, generate, encrypt, open and close sessions, while the main thread rotates. Prints PASS or FAIL; data
+ * races are ThreadSanitizer's to find.
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +68,8 @@ static void *work(void *arg)
     (void)arg;
     while (!atomic_load(&stop)) {
         CK_SESSION_HANDLE s = client_session(p, slot);
-        CK_OBJECT_HANDLE pub = client_find(p, s, CKO_PUBLIC_KEY, "kek"), prv = client_find(p, s, CKO_PRIVATE_KEY, "kek");
+        CK_OBJECT_HANDLE pub = client_find(p, s, CKO_PUBLIC_KEY, "kek"),
+                         prv = client_find(p, s, CKO_PRIVATE_KEY, "kek");
         for (int i = 0; i < 4 && !atomic_load(&stop); i++, n++)
             n % 2 ? round_trip(s, pub, prv) : look_around(s, prv);
         MUST(p->C_CloseSession(s));
@@ -104,7 +107,8 @@ int main(void)
         pthread_join(threads[i], NULL);
     MUST(p->C_Finalize(NULL));
     unsigned long bad = atomic_load(&mismatches);
-    printf("%s stress/threads: %lu checks by %d threads in %.0f s, %lu wrong\n", bad ? "FAIL" : "PASS", atomic_load(&operations), THREADS, seconds, bad);
+    printf("%s stress/threads: %lu checks by %d threads in %.0f s, %lu wrong\n", bad ? "FAIL" : "PASS",
+           atomic_load(&operations), THREADS, seconds, bad);
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     return system(command) != 0 || bad > 0;
 }

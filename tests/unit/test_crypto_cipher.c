@@ -204,6 +204,27 @@ static void test_cipher_refusals(void)
     cmk_cipher_free(NULL);
 }
 
+/* What "unavailable" (-1) becomes when it is taken for a length. */
+static void test_huge_lengths(void)
+{
+    static const cmk_cipher_mode modes[] = {CMK_AES_CBC, CMK_AES_CBC_PAD, CMK_AES_GCM};
+    static uint8_t zeros[32];
+    for (size_t i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
+        cmk_cipher *c = NULL;
+        uint8_t out[48];
+        size_t n = 0;
+        cmk_cipher_params p = {.mode = modes[i / 2], .encrypt = i % 2 == 0, .tag_bits = 128};
+        p.iv = cmk_bytes_of(zeros, p.mode == CMK_AES_GCM ? 12 : 16);
+        CU_ASSERT_EQUAL_FATAL(cmk_cipher_new(&p, cmk_bytes_of(zeros, 16), &c), CMK_OK);
+        UNIT_OK(cmk_cipher_update(c, cmk_bytes_of(zeros, 7), out, &n));
+        CU_ASSERT(cmk_cipher_update_size(c, SIZE_MAX) == 0 || cmk_cipher_update_size(c, SIZE_MAX) > sizeof(out));
+        UNIT_RC(cmk_cipher_update(c, cmk_bytes_of(zeros, SIZE_MAX), out, &n), CMK_E_DATA_LENGTH);
+        UNIT_RC(cmk_cipher_update(c, cmk_bytes_of(zeros, SIZE_MAX - 6), out, &n), CMK_E_DATA_LENGTH);
+        CU_ASSERT_EQUAL(n, 0);
+        cmk_cipher_free(c);
+    }
+}
+
 static void test_gcm_tags(void)
 {
     static uint8_t data[128];
@@ -234,6 +255,6 @@ static const unit_test tests[] = {
     {"kwp-vectors", test_kwp_vectors},  {"kwp", test_kwp},
     {"gcm-vectors", test_gcm_vectors},  {"cbc", test_cbc},
     {"refusals", test_cipher_refusals}, {"gcm-tags", test_gcm_tags},
-    {"gcm-limit", test_gcm_limit},
+    {"gcm-limit", test_gcm_limit},     {"huge-lengths", test_huge_lengths},
 };
 UNIT_MAIN("crypto-cipher", tests)

@@ -503,9 +503,9 @@ static void test_urls(void)
 }
 
 static const unit_test tests[] = {
-    {"atomic", test_atomic},         {"snapshot", test_snapshot},     {"compare-and-swap", test_compare_and_swap},
-    {"index", test_index},           {"listing", test_listing},       {"generation", test_generation},
-    {"limits", test_limits},         {"one-writer", test_one_writer}, {"threads", test_threads},
-    {"attempts", test_attempts},     {"faults", test_faults},         {"urls", test_urls},
+    {"atomic", test_atomic},     {"snapshot", test_snapshot},     {"compare-and-swap", test_compare_and_swap},
+    {"index", test_index},       {"listing", test_listing},       {"generation", test_generation},
+    {"limits", test_limits},     {"one-writer", test_one_writer}, {"threads", test_threads},
+    {"attempts", test_attempts}, {"faults", test_faults},         {"urls", test_urls},
 };
 UNIT_MAIN("store-contract", tests)

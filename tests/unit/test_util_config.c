@@ -133,6 +133,7 @@ static void config_refusals(void)
         {"vault-key = SHA256:" HEX64 "\n", ":1: vault-key: must name a vault"},
         {"vault-key a/b = SHA256:" HEX64 "\n", "must name a vault"},
         {"vault-key prod\n", "needs a value"},
+        {"vault-key: prod = SHA256:" HEX64 "\n", "needs a value"},
         {"vault-key prod = SHA256:00\n", "64 hex digits"},
         {"vault-key prod = " HEX64 "\n", "64 hex digits"},
         {"vault-key p = SHA256:" HEX64 "\nvault-key p = SHA256:" HEX64 "\n",

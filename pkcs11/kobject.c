@@ -1,0 +1,399 @@
+#include "pkcs11/kobject.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BUCKETS 64
+#define ANY_CLASS ((CK_OBJECT_CLASS)-1) /* token objects are known by their id alone */
+
+/* A slot's objects that have handles. Guarded by the slot's lock. */
+typedef struct cmk_kobjects {
+    cmk_kobject **buckets;
+    size_t cap, count;
+    cmk_kobject *sessions; /* session objects */
+} cmk_kobjects;
+
+/* ---- calls ---- */
+
+CK_RV cmk_call_begin(cmk_call *c, CK_SESSION_HANDLE session)
+{
+    *c = (cmk_call){0};
+    CK_RV rv = cmk_enter(&c->m);
+    if (rv != CKR_OK) {
+        c->m = NULL;
+        return rv;
+    }
+    rv = cmk_session_get(c->m, session, &c->s);
+    if (rv != CKR_OK)
+        c->s = NULL;
+    return rv;
+}
+
+CK_RV cmk_call_end(cmk_call *c, const char *function, CK_RV rv)
+{
+    cmk_login_put(c->login);
+    if (c->s)
+        cmk_session_put(c->s);
+    return c->m ? cmk_leave(function, rv) : rv;
+}
+
+cmk_login *cmk_call_login(cmk_call *c)
+{
+    if (!c->asked)
+        c->login = cmk_session_login(c->m, c->s);
+    c->asked = true;
+    return c->login;
+}
+
+cmk_login *cmk_call_user(cmk_call *c)
+{
+    cmk_login *login = cmk_call_login(c);
+    return login && cmk_login_role(login) != CMK_ROLE_ADMIN ? login : NULL;
+}
+
+/* ---- index ---- */
+
+static const cmk_id *id_of(const cmk_kobject *o)
+{
+    return o->kind == CMK_KOBJECT_KEK ? cmk_version_id(o->version) : cmk_object_id(o->object);
+}
+
+static CK_OBJECT_CLASS key_class(const cmk_kobject *o)
+{
+    return o->kind == CMK_KOBJECT_KEK ? o->class : ANY_CLASS;
+}
+
+/* Ids are random, so that their first bytes are a hash already. */
+static size_t bucket_of(const cmk_kobjects *t, const cmk_id *id, CK_OBJECT_CLASS class)
+{
+    uint64_t h = 0;
+    memcpy(&h, id->b, sizeof(h));
+    return (size_t)(h + class) & (t->cap - 1);
+}
+
+static cmk_kobject *index_find(const cmk_kobjects *t, const cmk_id *id, CK_OBJECT_CLASS class)
+{
+    if (!t || t->cap == 0)
+        return NULL;
+    cmk_kobject *o = t->buckets[bucket_of(t, id, class)];
+    while (o && !(key_class(o) == class && cmk_id_equal(id_of(o), id)))
+        o = o->chain;
+    return o;
+}
+
+static bool index_grow(cmk_kobjects *t)
+{
+    if (t->count < t->cap)
+        return true;
+    cmk_kobjects bigger = *t;
+    bigger.cap = t->cap ? t->cap * 2 : FIRST_BUCKETS;
+    bigger.buckets = calloc(bigger.cap, sizeof(cmk_kobject *));
+    if (!bigger.buckets)
+        return false;
+    for (size_t i = 0; i < t->cap; i++) {
+        for (cmk_kobject *o = t->buckets[i], *next = NULL; o; o = next) {
+            next = o->chain;
+            size_t b = bucket_of(&bigger, id_of(o), key_class(o));
+            o->chain = bigger.buckets[b];
+            bigger.buckets[b] = o;
+        }
+    }
+    free(t->buckets);
+    *t = bigger;
+    return true;
+}
+
+static void link_in(cmk_kobjects *t, cmk_kobject *o)
+{
+    if (o->kind == CMK_KOBJECT_SESSION) {
+        o->next = t->sessions;
+        if (o->next)
+            o->next->prev = o;
+        t->sessions = o;
+        return;
+    }
+    size_t b = bucket_of(t, id_of(o), key_class(o));
+    o->chain = t->buckets[b];
+    t->buckets[b] = o;
+    t->count++;
+}
+
+static void link_out(cmk_kobjects *t, cmk_kobject *o)
+{
+    if (o->kind == CMK_KOBJECT_SESSION) {
+        if (o->prev)
+            o->prev->next = o->next;
+        else
+            t->sessions = o->next;
+        if (o->next)
+            o->next->prev = o->prev;
+        o->prev = o->next = NULL;
+        return;
+    }
+    cmk_kobject **p = &t->buckets[bucket_of(t, id_of(o), key_class(o))];
+    while (*p && *p != o)
+        p = &(*p)->chain;
+    if (*p) {
+        *p = o->chain;
+        t->count--;
+    }
+}
+
+void cmk_objects_slot_free(cmk_slot *slot)
+{
+    if (slot->objects)
+        free(slot->objects->buckets);
+    free(slot->objects);
+    slot->objects = NULL;
+}
+
+/* ---- life ---- */
+
+static void destroy(cmk_ref *self)
+{
+    cmk_kobject *o = (cmk_kobject *)self;
+    cmk_version_put(o->version);
+    cmk_object_put(o->object);
+    cmk_attrs_put(o->attrs);
+    cmk_secret_clear(&o->value);
+    cmk_mutex_destroy(&o->lock);
+    free(o);
+}
+
+static cmk_kobject *new_kobject(cmk_call *c, cmk_kobject_kind kind, CK_OBJECT_CLASS class, bool is_private)
+{
+    cmk_kobject *o = calloc(1, sizeof(*o));
+    if (!o)
+        return NULL;
+    cmk_ref_init(&o->ref, destroy);
+    cmk_mutex_init(&o->lock, CMK_RANK_LEAF, "object");
+    o->kind = kind;
+    o->slot = c->s->slot;
+    o->class = class;
+    o->is_private = is_private;
+    return o;
+}
+
+void cmk_kobject_put(cmk_kobject *o)
+{
+    if (o)
+        cmk_ref_put(&o->ref);
+}
+
+/* Gives o a handle under the slot's lock. A private object whose login ended meanwhile gets none. */
+static CK_RV publish(cmk_call *c, cmk_kobject *o)
+{
+    cmk_slot *slot = o->slot;
+    if (o->is_private && !slot->login)
+        return CKR_USER_NOT_LOGGED_IN;
+    if (!slot->objects)
+        slot->objects = calloc(1, sizeof(*slot->objects));
+    if (!slot->objects || !index_grow(slot->objects))
+        return CKR_HOST_MEMORY;
+    uint64_t handle = 0;
+    cmk_rc rc = cmk_handle_add(c->m->objects, &o->ref, &handle);
+    if (rc != CMK_OK)
+        return cmk_ckr(rc);
+    o->handle = (CK_OBJECT_HANDLE)handle;
+    link_in(slot->objects, o);
+    return CKR_OK;
+}
+
+/* The handle of an object with an id: the one it has, or a new one for fresh, whose reference is taken over either way. */
+static CK_RV publish_indexed(cmk_call *c, cmk_kobject *fresh, CK_OBJECT_HANDLE *out)
+{
+    cmk_mutex_lock(&c->s->slot->lock);
+    cmk_kobject *there = index_find(c->s->slot->objects, id_of(fresh), key_class(fresh));
+    CK_RV rv = there ? CKR_OK : publish(c, fresh);
+    if (rv == CKR_OK)
+        *out = there ? there->handle : fresh->handle;
+    cmk_mutex_unlock(&c->s->slot->lock);
+    if (there || rv != CKR_OK)
+        cmk_kobject_put(fresh);
+    return rv;
+}
+
+static bool handle_of(cmk_call *c, const cmk_id *id, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *out)
+{
+    CMK_WITH_MUTEX(&c->s->slot->lock);
+    const cmk_kobject *o = index_find(c->s->slot->objects, id, class);
+    if (o)
+        *out = o->handle;
+    return o != NULL;
+}
+
+CK_RV cmk_kobject_of_version(cmk_call *c, cmk_version *version, CK_OBJECT_CLASS class, CK_SESSION_HANDLE made_by,
+                             CK_OBJECT_HANDLE *out)
+{
+    if (handle_of(c, cmk_version_id(version), class, out))
+        return CKR_OK;
+    cmk_kobject *o = new_kobject(c, CMK_KOBJECT_KEK, class, class == CKO_PRIVATE_KEY);
+    if (!o)
+        return CKR_HOST_MEMORY;
+    o->version = cmk_version_take(version);
+    o->owner = made_by;
+    return publish_indexed(c, o, out);
+}
+
+CK_RV cmk_kobject_of_object(cmk_call *c, cmk_object *object, CK_OBJECT_HANDLE *out)
+{
+    if (handle_of(c, cmk_object_id(object), ANY_CLASS, out))
+        return CKR_OK;
+    cmk_kobject *o = new_kobject(c, CMK_KOBJECT_TOKEN, ANY_CLASS, cmk_object_is_private(object));
+    if (!o)
+        return CKR_HOST_MEMORY;
+    o->object = cmk_object_take(object);
+    return publish_indexed(c, o, out);
+}
+
+CK_RV cmk_kobject_new(cmk_call *c, CK_OBJECT_CLASS class, cmk_attrs *attrs, cmk_secret *value, CK_OBJECT_HANDLE *out)
+{
+    bool is_private = cmk_attrs_true(attrs, class, CKA_PRIVATE);
+    cmk_kobject *o = new_kobject(c, CMK_KOBJECT_SESSION, class, is_private);
+    if (!o) {
+        cmk_attrs_put(attrs);
+        return CKR_HOST_MEMORY;
+    }
+    o->attrs = attrs;
+    o->owner = c->s->handle;
+    o->value = *value;
+    *value = (cmk_secret)CMK_SECRET_INIT;
+    cmk_mutex_lock(&o->slot->lock);
+    /* A session that another thread is closing has had its objects destroyed already. */
+    CK_RV rv = c->s->closed ? CKR_SESSION_CLOSED : publish(c, o);
+    if (rv == CKR_OK)
+        *out = o->handle;
+    cmk_mutex_unlock(&o->slot->lock);
+    if (rv != CKR_OK)
+        cmk_kobject_put(o);
+    return rv;
+}
+
+CK_RV cmk_kobject_get(cmk_call *c, CK_OBJECT_HANDLE handle, cmk_kobject **out)
+{
+    cmk_kobject *o = (cmk_kobject *)cmk_handle_get(c->m->objects, handle);
+    if (!o)
+        return CKR_OBJECT_HANDLE_INVALID;
+    if (o->slot != c->s->slot) {
+        cmk_kobject_put(o);
+        return CKR_OBJECT_HANDLE_INVALID;
+    }
+    *out = o;
+    return CKR_OK;
+}
+
+/* Takes o's handle back; the slot is locked. The reference that the table had is the caller's. */
+static cmk_ref *retire(cmk_module *m, cmk_kobject *o)
+{
+    cmk_ref *ref = cmk_handle_remove(m->objects, o->handle);
+    if (ref)
+        link_out(o->slot->objects, o);
+    return ref;
+}
+
+void cmk_kobject_kill(cmk_module *m, cmk_kobject *o)
+{
+    cmk_slot *slot = o->slot;
+    cmk_mutex_lock(&slot->lock);
+    cmk_ref *ref = retire(m, o);
+    cmk_mutex_unlock(&slot->lock);
+    cmk_ref_put(ref);
+}
+
+cmk_kobject *cmk_kobject_sibling(cmk_module *m, cmk_kobject *o)
+{
+    CMK_WITH_MUTEX(&o->slot->lock);
+    CK_OBJECT_CLASS other = o->class == CKO_PRIVATE_KEY ? CKO_PUBLIC_KEY : CKO_PRIVATE_KEY;
+    const cmk_kobject *sibling = index_find(o->slot->objects, id_of(o), other);
+    return sibling ? (cmk_kobject *)cmk_handle_get(m->objects, sibling->handle) : NULL;
+}
+
+/* Objects taken out of the slot wait in a chain until no lock is held: their last reference may free a lot. */
+static void put_all(cmk_kobject *gone)
+{
+    while (gone) {
+        cmk_kobject *next = gone->chain;
+        gone->chain = NULL;
+        cmk_kobject_put(gone);
+        gone = next;
+    }
+}
+
+static void retire_to(cmk_module *m, cmk_kobject *o, cmk_kobject **gone)
+{
+    if (retire(m, o)) {
+        o->chain = *gone;
+        *gone = o;
+    }
+}
+
+void cmk_objects_close_session(cmk_module *m, cmk_session *s)
+{
+    cmk_kobject *gone = NULL;
+    cmk_mutex_lock(&s->slot->lock);
+    for (cmk_kobject *o = s->slot->objects ? s->slot->objects->sessions : NULL, *next = NULL; o; o = next) {
+        next = o->next;
+        if (o->owner == s->handle)
+            retire_to(m, o, &gone);
+    }
+    cmk_mutex_unlock(&s->slot->lock);
+    put_all(gone);
+}
+
+void cmk_objects_logout(cmk_module *m, cmk_slot *slot)
+{
+    cmk_kobject *gone = NULL;
+    cmk_mutex_lock(&slot->lock);
+    cmk_kobjects *t = slot->objects;
+    for (cmk_kobject *o = t ? t->sessions : NULL, *next = NULL; o; o = next) {
+        next = o->next;
+        if (o->is_private)
+            retire_to(m, o, &gone);
+    }
+    for (size_t i = 0; t && i < t->cap; i++) {
+        for (cmk_kobject *o = t->buckets[i], *next = NULL; o; o = next) {
+            next = o->chain;
+            if (o->is_private)
+                retire_to(m, o, &gone);
+        }
+    }
+    for (cmk_kobject *o = gone; o; o = o->chain)
+        atomic_store(&o->logged_out, true);
+    cmk_mutex_unlock(&slot->lock);
+    put_all(gone);
+}
+
+bool cmk_kobject_replace(cmk_kobject *o, const cmk_attrs *old, cmk_attrs *attrs)
+{
+    cmk_mutex_lock(&o->lock);
+    cmk_attrs *before = o->attrs;
+    bool same = before == old;
+    if (same)
+        o->attrs = attrs;
+    cmk_mutex_unlock(&o->lock);
+    cmk_attrs_put(same ? before : attrs);
+    return same;
+}
+
+CK_RV cmk_kobject_session_handles(cmk_call *c, bool (*visit)(void *ctx, cmk_kobject *o), void *ctx,
+                                  CK_OBJECT_HANDLE **out, size_t *n)
+{
+    CMK_WITH_MUTEX(&c->s->slot->lock);
+    size_t room = 0;
+    *n = 0;
+    *out = NULL;
+    const cmk_kobjects *t = c->s->slot->objects;
+    for (cmk_kobject *o = t ? t->sessions : NULL; o; o = o->next) {
+        if (!visit(ctx, o))
+            continue;
+        if (*n == room) {
+            room = room ? room * 2 : 16;
+            CK_OBJECT_HANDLE *more = reallocarray(*out, room, sizeof(*more));
+            if (!more)
+                return CKR_HOST_MEMORY;
+            *out = more;
+        }
+        (*out)[(*n)++] = o->handle;
+    }
+    return CKR_OK;
+}
