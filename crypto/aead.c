@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#define NONCE_SIZE 12
-#define TAG_SIZE 16
+enum { NONCE_SIZE = 12, TAG_SIZE = 16 };
 
 _Static_assert(NONCE_SIZE + TAG_SIZE == CMK_AEAD_OVERHEAD, "a blob is nonce, ciphertext, tag");
 

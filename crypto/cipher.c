@@ -8,6 +8,8 @@
 #define TAG_MAX 16
 #define GCM_IV_MAX 128          /* libcrypto's GCM_IV_MAX_SIZE */
 #define CHUNK ((size_t)1 << 30) /* EVP counts in int */
+/* No object is larger; a length beyond is an error of the application's that sums here must not wrap around at. */
+#define DATA_MAX ((size_t)PTRDIFF_MAX)
 
 struct cmk_cipher {
     EVP_CIPHER_CTX *ctx;
@@ -88,6 +90,8 @@ size_t cmk_cipher_update_size(const cmk_cipher *c, size_t in_len)
 {
     if (c->mode == CMK_AES_GCM)
         return c->encrypt ? in_len : 0;
+    if (in_len > DATA_MAX)
+        return in_len; /* update refuses it */
     size_t n = c->held + in_len;
     if (c->mode == CMK_AES_CBC_PAD && !c->encrypt) /* the last block may be padding */
         return n == 0 ? 0 : (n - 1) / BLOCK * BLOCK;
@@ -174,6 +178,8 @@ cmk_rc cmk_cipher_update(cmk_cipher *c, cmk_bytes in, uint8_t *out, size_t *out_
     *out_len = 0;
     if (in.len == 0)
         return CMK_OK;
+    if (in.len > DATA_MAX)
+        return cmk_fail(CMK_E_DATA_LENGTH, "%zu bytes of data are more than memory holds", in.len);
     if (c->mode != CMK_AES_GCM)
         return feed_cbc(c, in, out, out_len);
     return c->encrypt ? feed(c, in, out, out_len) : feed_gcm(c, in);
@@ -181,7 +187,7 @@ cmk_rc cmk_cipher_update(cmk_cipher *c, cmk_bytes in, uint8_t *out, size_t *out_
 
 static cmk_rc final_cbc(cmk_cipher *c, uint8_t *out, size_t *out_len)
 {
-    uint8_t none[BLOCK];
+    uint8_t none[BLOCK] = {0};
     int n = 0;
     bool pad = c->mode == CMK_AES_CBC_PAD;
     if ((!pad && c->held != 0) || (pad && !c->encrypt && c->held != BLOCK))

@@ -5,42 +5,36 @@
 
 #include "crypto/ossl.h"
 
-#define DEFAULT_R 8
+#define R 8
 #define DEFAULT_P 1
-#define LOG2N_MAX 30
+#define P_MAX 16
+#define LOG2N_MAX 20
 #ifdef CMK_WEAK_KDF_FOR_TESTS
 #define DEFAULT_LOG2N 10
+#define LOG2N_MIN 4
 #else
 #define DEFAULT_LOG2N 16
+#define LOG2N_MIN 16
 #endif
-/* Costs are counted in blocks of 128 bytes, so that nothing overflows: at most 1 GiB of them over time, at least the
- * default in memory. */
-#define BLOCKS_MAX (((uint64_t)1 << 30) / 128)
-#define BLOCKS_MIN (((uint64_t)1 << DEFAULT_LOG2N) * DEFAULT_R)
+#define COST_MAX ((uint64_t)1 << 30) /* 128·N·r·p; with the other bounds it can't overflow */
 /* libcrypto's own limit counts some small buffers too; ours, checked before, is the one that decides. */
 #define LIBCRYPTO_MAXMEM ((uint64_t)2 << 30)
 
 cmk_rc cmk_scrypt_default(cmk_scrypt_params *out)
 {
-    *out = (cmk_scrypt_params){.log2n = DEFAULT_LOG2N, .r = DEFAULT_R, .p = DEFAULT_P};
+    *out = (cmk_scrypt_params){.log2n = DEFAULT_LOG2N, .r = R, .p = DEFAULT_P};
     return cmk_random(out->salt, sizeof(out->salt));
 }
 
 cmk_rc cmk_scrypt_check(const cmk_scrypt_params *params)
 {
-    if (params->log2n < 1 || params->log2n > LOG2N_MAX || params->r < 1 || params->p < 1)
-        return cmk_fail(CMK_E_TAMPERED, "scrypt parameters out of range: log2 N %u, r %u, p %u", params->log2n,
-                        params->r, params->p);
-    uint64_t n = (uint64_t)1 << params->log2n;
-    if (n > BLOCKS_MAX || params->r > BLOCKS_MAX / n || params->p > BLOCKS_MAX / (n * params->r))
-        return cmk_fail(CMK_E_TAMPERED, "scrypt cost above 1 GiB refused: log2 N %u, r %u, p %u", params->log2n,
-                        params->r, params->p);
-    if (n * params->r < BLOCKS_MIN)
-        return cmk_fail(CMK_E_TAMPERED, "scrypt cost below this build's floor refused: log2 N %u, r %u, p %u",
-                        params->log2n, params->r, params->p);
-    if (params->log2n >= 16 * params->r)
-        return cmk_fail(CMK_E_TAMPERED, "scrypt parameters that RFC 7914 does not allow: log2 N %u with r %u",
-                        params->log2n, params->r);
+    bool ok = params->log2n >= LOG2N_MIN && params->log2n <= LOG2N_MAX && params->r == R && params->p >= 1 &&
+              params->p <= P_MAX && ((uint64_t)128 * R * params->p << params->log2n) <= COST_MAX;
+    if (!ok)
+        return cmk_fail(CMK_E_TAMPERED,
+                        "scrypt parameters out of bounds: log2 N %u, r %u, p %u; this build takes log2 N of %d to %d, "
+                        "r = %d, p of 1 to %d, and 1 GiB in all",
+                        params->log2n, params->r, params->p, LOG2N_MIN, LOG2N_MAX, R, P_MAX);
     return CMK_OK;
 }
 

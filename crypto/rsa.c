@@ -1,17 +1,22 @@
 /* RSA keys: generation, PKCS #8, public keys.
  *
- * The private key's DER is written and read here and not by libcrypto's encoders, which leave copies of it behind in
- * freed memory. The numbers pass between libcrypto and us through one block of secret memory.
+ * libcrypto's ASN.1 templates write and read the private key's DER straight from and to its numbers. EVP_PKEY2PKCS8()
+ * and EVP_PKCS82PKEY() would be shorter, but free blocks with the key in them unwiped (with OpenSSL 3.0, 2 that hold a
+ * prime for the one, 19 for the other; here none: tests/unit/test_crypto_process.c counts them). The numbers pass
+ * between libcrypto's keys and us through one block of secret memory.
  */
 #include "crypto/ossl.h"
 
+#include <openssl/asn1t.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BITS_MIN 1024
 #define BITS_MAX 16384
 #define NUMBER_MAX (BITS_MAX / 8)
+#define DER_MAX ((size_t)32 * 1024) /* a key of BITS_MAX with some attributes; arithmetic on much more takes long */
 /* Above 3,072 bits libcrypto takes only exponents up to 64. */
 #define SMALL_MODULUS_BITS 3072
 #define LARGE_EXPONENT_BITS 64
@@ -26,6 +31,7 @@ static const char *const part_names[PARTS] = {
 
 /* The first count numbers of an RSA key (2: public, PARTS: private). */
 typedef struct rsa_parts {
+    int32_t version; /* of RSAPrivateKey: 0, two primes */
     BIGNUM *v[PARTS];
     size_t count;
 } rsa_parts;
@@ -67,8 +73,8 @@ static cmk_rc parts_to_pkey(const ossl_lib *lib, const rsa_parts *parts, EVP_PKE
     for (size_t i = 0; ok && i < parts->count; i++) {
         uint8_t *place = native.data + i * stride;
         int n = BN_num_bytes(parts->v[i]);
-        ok = n > 0 && BN_bn2nativepad(parts->v[i], place, n) == n;
-        params[i] = OSSL_PARAM_construct_BN(part_names[i], place, n > 0 ? (size_t)n : 0);
+        ok = n > 0 && (size_t)n <= stride && BN_bn2nativepad(parts->v[i], place, n) == n;
+        params[i] = OSSL_PARAM_construct_BN(part_names[i], place, ok ? (size_t)n : 0);
     }
     params[parts->count] = OSSL_PARAM_construct_end();
     AUTO_PKEY_CTX *ctx = ok ? EVP_PKEY_CTX_new_from_name(lib->ctx, "RSA", NULL) : NULL;
@@ -78,101 +84,70 @@ static cmk_rc parts_to_pkey(const ossl_lib *lib, const rsa_parts *parts, EVP_PKE
     return CMK_OK;
 }
 
-/* ---- DER (X.690) ---- */
+/* ---- DER ---- */
 
-enum { DER_INTEGER = 0x02, DER_OCTETS = 0x04, DER_SEQUENCE = 0x30, DER_ATTRIBUTES = 0xa0 };
-/* AlgorithmIdentifier of rsaEncryption, parameters NULL (RFC 8017 appendix A.1) */
-static const uint8_t rsa_algorithm[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
-                                        0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
-static const uint8_t der_zero[] = {DER_INTEGER, 1, 0};
+/* RSAPrivateKey (RFC 8017 appendix A.1.2) without further primes. CBIGNUM: wiped when freed. */
+// clang-format off
+ASN1_SEQUENCE(rsa_parts) = {
+    ASN1_EMBED(rsa_parts, version, INT32),
+    ASN1_SIMPLE(rsa_parts, v[N], CBIGNUM),
+    ASN1_SIMPLE(rsa_parts, v[E], CBIGNUM),
+    ASN1_SIMPLE(rsa_parts, v[D], CBIGNUM),
+    ASN1_SIMPLE(rsa_parts, v[P], CBIGNUM),
+    ASN1_SIMPLE(rsa_parts, v[Q], CBIGNUM),
+    ASN1_SIMPLE(rsa_parts, v[DP], CBIGNUM),
+    ASN1_SIMPLE(rsa_parts, v[DQ], CBIGNUM),
+    ASN1_SIMPLE(rsa_parts, v[QINV], CBIGNUM)
+} static_ASN1_SEQUENCE_END(rsa_parts)
+    // clang-format on
 
-static void der_head(cmk_buf *out, uint8_t tag, size_t len)
+    static void info_free(PKCS8_PRIV_KEY_INFO * *info)
 {
-    cmk_buf_u8(out, tag);
-    if (len > 0xff) {
-        cmk_buf_u8(out, 0x82);
-        cmk_buf_u16(out, (uint16_t)len);
-    } else {
-        if (len > 0x7f)
-            cmk_buf_u8(out, 0x81);
-        cmk_buf_u8(out, (uint8_t)len);
+    PKCS8_PRIV_KEY_INFO_free(*info); /* wipes the key in it */
+}
+#define AUTO_INFO __attribute__((cleanup(info_free))) PKCS8_PRIV_KEY_INFO
+
+/* The PKCS #8 DER of parts with attributes (NULL: none). */
+static cmk_rc parts_to_der(const rsa_parts *parts, const STACK_OF(X509_ATTRIBUTE) * attributes, cmk_secret *der)
+{
+    unsigned char *key = NULL;
+    int n = ASN1_item_i2d((const ASN1_VALUE *)(const void *)parts, &key, ASN1_ITEM_rptr(rsa_parts));
+    AUTO_INFO *info = n > 0 ? PKCS8_PRIV_KEY_INFO_new() : NULL;
+    if (!info || PKCS8_pkey_set0(info, OBJ_nid2obj(NID_rsaEncryption), 0, V_ASN1_NULL, NULL, key, n) != 1) {
+        OPENSSL_clear_free(key, n > 0 ? (size_t)n : 0);
+        return ossl_fail("encoding an RSA key");
     }
+    for (int i = 0; i < sk_X509_ATTRIBUTE_num(attributes); i++)
+        if (PKCS8_pkey_add1_attr(info, sk_X509_ATTRIBUTE_value(attributes, i)) != 1)
+            return ossl_fail("encoding an RSA key");
+    n = i2d_PKCS8_PRIV_KEY_INFO(info, NULL);
+    if (n <= 0)
+        return ossl_fail("encoding an RSA key");
+    cmk_rc rc = cmk_secret_new(der, (size_t)n);
+    unsigned char *at = der->data;
+    if (rc == CMK_OK && i2d_PKCS8_PRIV_KEY_INFO(info, &at) != n)
+        rc = ossl_fail("encoding an RSA key");
+    return rc;
 }
 
-static void der_number(cmk_buf *out, const BIGNUM *v)
-{
-    int n = BN_num_bits(v) / 8 + 1; /* one more where the top bit would make it negative */
-    der_head(out, DER_INTEGER, (size_t)n);
-    uint8_t *p = cmk_buf_extend(out, (size_t)n);
-    if (p && BN_bn2binpad(v, p, n) != n)
-        out->failed = true;
-}
-
-static void der_wrap(cmk_buf *out, uint8_t tag, const cmk_buf *content)
-{
-    if (content->failed || content->len > UINT16_MAX)
-        out->failed = true;
-    der_head(out, tag, content->len);
-    cmk_buf_add(out, content->data, content->len);
-}
-
-/* One value of tag; like every read of a cmk_reader, empty after an error. */
-static cmk_bytes der_read(cmk_reader *r, uint8_t tag)
-{
-    bool bad = cmk_read_u8(r) != tag;
-    size_t len = cmk_read_u8(r);
-    if (len == 0x81) {
-        len = cmk_read_u8(r);
-        bad = bad || len < 0x80;
-    } else if (len == 0x82) {
-        len = cmk_read_u16(r);
-        bad = bad || len < 0x100;
-    } else {
-        bad = bad || len > 0x7f;
-    }
-    if (bad)
-        r->failed = true;
-    return cmk_read_view(r, len);
-}
-
-/* A positive number in its shortest form. */
-static BIGNUM *der_read_number(cmk_reader *r)
-{
-    cmk_bytes v = der_read(r, DER_INTEGER);
-    if (r->failed || v.len == 0 || v.len > NUMBER_MAX + 1 || v.data[0] > 0x7f ||
-        (v.data[0] == 0 && (v.len == 1 || v.data[1] < 0x80))) {
-        r->failed = true;
-        return NULL;
-    }
-    BIGNUM *bn = BN_secure_new();
-    if (!bn || !BN_bin2bn(v.data, (int)v.len, bn))
-        r->failed = true;
-    return bn;
-}
-
-static bool der_read_zero(cmk_reader *r)
-{
-    return cmk_bytes_equal(cmk_read_view(r, sizeof(der_zero)), cmk_bytes_of(der_zero, sizeof(der_zero)));
-}
-
-/* PrivateKeyInfo version 0 (attributes allowed and ignored) around RSAPrivateKey version 0. */
+/* Encoding it again tells whether der was strict DER of exactly this: versions, algorithm, positive numbers, no rest.
+ */
 static bool parts_from_der(cmk_bytes der, rsa_parts *parts)
 {
-    cmk_reader all = cmk_reader_of(der);
-    cmk_reader info = cmk_reader_of(der_read(&all, DER_SEQUENCE));
-    if (cmk_reader_end(&all) != CMK_OK || !der_read_zero(&info) ||
-        !cmk_bytes_equal(cmk_read_view(&info, sizeof(rsa_algorithm)),
-                         cmk_bytes_of(rsa_algorithm, sizeof(rsa_algorithm))))
+    CMK_SECRET_AUTO again = CMK_SECRET_INIT;
+    const unsigned char *at = der.data;
+    const unsigned char *key = NULL;
+    int n = 0;
+    AUTO_INFO *info = der.len <= DER_MAX ? d2i_PKCS8_PRIV_KEY_INFO(NULL, &at, (long)der.len) : NULL;
+    if (!info || PKCS8_pkey_get0(NULL, &key, &n, NULL, info) != 1)
         return false;
-    cmk_reader octets = cmk_reader_of(der_read(&info, DER_OCTETS));
-    if (!info.failed && info.left > 0)
-        (void)der_read(&info, DER_ATTRIBUTES);
-    cmk_reader key = cmk_reader_of(der_read(&octets, DER_SEQUENCE));
-    if (cmk_reader_end(&info) != CMK_OK || cmk_reader_end(&octets) != CMK_OK || !der_read_zero(&key))
+    rsa_parts *numbers = (rsa_parts *)(void *)ASN1_item_d2i(NULL, &key, n, ASN1_ITEM_rptr(rsa_parts));
+    if (!numbers)
         return false;
-    for (size_t i = 0; i < PARTS; i++)
-        parts->v[i] = der_read_number(&key);
-    return cmk_reader_end(&key) == CMK_OK;
+    memcpy(parts->v, numbers->v, sizeof(parts->v));
+    OPENSSL_free(numbers);
+    return parts_to_der(parts, PKCS8_pkey_get0_attrs(info), &again) == CMK_OK &&
+           cmk_bytes_equal(cmk_secret_view(&again), der);
 }
 
 /* ---- consistency ---- */
@@ -221,9 +196,11 @@ static bool private_ok(const ossl_lib *lib, const rsa_parts *parts)
     BIGNUM *t = BN_CTX_get(ctx);
     for (size_t i = D; i < PARTS; i++)
         BN_set_flags(parts->v[i], BN_FLG_CONSTTIME);
-    bool ok = t && BN_is_odd(parts->v[P]) && BN_is_odd(parts->v[Q]) && !BN_is_one(parts->v[P]) &&
-              !BN_is_one(parts->v[Q]) && BN_mul(t, parts->v[P], parts->v[Q], ctx) == 1 && BN_cmp(t, parts->v[N]) == 0 &&
-              BN_ucmp(parts->v[QINV], parts->v[P]) < 0 && inverse(parts->v[QINV], parts->v[Q], parts->v[P], ctx) &&
+    /* RFC 8017 §3.2: d is below n. A longer one would be of use to nobody but who wants to write past a buffer. */
+    bool ok = t && BN_ucmp(parts->v[D], parts->v[N]) < 0 && BN_is_odd(parts->v[P]) && BN_is_odd(parts->v[Q]) &&
+              !BN_is_one(parts->v[P]) && !BN_is_one(parts->v[Q]) && BN_mul(t, parts->v[P], parts->v[Q], ctx) == 1 &&
+              BN_cmp(t, parts->v[N]) == 0 && BN_ucmp(parts->v[QINV], parts->v[P]) < 0 &&
+              inverse(parts->v[QINV], parts->v[Q], parts->v[P], ctx) &&
               exponent_ok(parts, parts->v[P], parts->v[DP], ctx) && exponent_ok(parts, parts->v[Q], parts->v[DQ], ctx);
     BN_CTX_end(ctx);
     BN_CTX_free(ctx);
@@ -280,23 +257,12 @@ cmk_rc cmk_rsa_private_export(const cmk_rsa_private *key, cmk_secret *der)
     OSSL_SCOPE();
     cmk_secret_clear(der);
     AUTO_PARTS parts = {.count = PARTS};
-    CMK_BUF_AUTO numbers = CMK_BUF_INIT;
-    CMK_BUF_AUTO rsa = CMK_BUF_INIT;
-    CMK_BUF_AUTO info = CMK_BUF_INIT;
-    CMK_BUF_AUTO all = CMK_BUF_INIT;
     cmk_rc rc = parts_from_pkey(key->k.pkey, &parts);
+    if (rc == CMK_OK)
+        rc = parts_to_der(&parts, NULL, der);
     if (rc != CMK_OK)
-        return rc;
-    cmk_buf_add(&numbers, der_zero, sizeof(der_zero));
-    for (size_t i = 0; i < PARTS; i++)
-        der_number(&numbers, parts.v[i]);
-    der_wrap(&rsa, DER_SEQUENCE, &numbers);
-    cmk_buf_add(&info, der_zero, sizeof(der_zero));
-    cmk_buf_add(&info, rsa_algorithm, sizeof(rsa_algorithm));
-    der_wrap(&info, DER_OCTETS, &rsa);
-    der_wrap(&all, DER_SEQUENCE, &info);
-    rc = cmk_buf_ok(&all);
-    return rc == CMK_OK ? cmk_secret_copy(der, cmk_buf_view(&all)) : rc;
+        cmk_secret_clear(der);
+    return rc;
 }
 
 cmk_rc cmk_rsa_private_load(cmk_bytes der, cmk_rsa_private **out)

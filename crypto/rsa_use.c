@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define HASHES (CMK_HASH_COUNT - 1)
+#define HASHES ((size_t)CMK_HASH_COUNT - 1)
 
 struct rsa_lane {
     EVP_PKEY *pkey;

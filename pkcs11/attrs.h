@@ -1,9 +1,9 @@
-/* The attribute table: one row for each attribute that the module knows. It drives creating, generating, unwrapping, copying, reading, setting and
- * searching, and says what a KEK's attributes are.
+/* The attribute table: one row for each attribute that the module knows. It drives creating, generating, unwrapping,
+ * copying, reading, setting and searching, and says what a KEK's attributes are.
  *
- * Inside the module every value has one canonical form, the same in memory and in a token object's record: CK_BBOOL one byte 0 or 1; CK_ULONG and each
- * mechanism of a list 8 bytes, big-endian; an attribute array its entries, each type (4) ‖ str(canonical value); all else as it is. Equal values have
- * equal bytes.
+ * Inside the module every value has one canonical form, the same in memory and in a token object's record: CK_BBOOL one
+ * byte 0 or 1; CK_ULONG and each mechanism of a list 8 bytes, big-endian; an attribute array its entries, each type (4)
+ * ‖ str(canonical value); all else as it is. Equal values have equal bytes.
  */
 #ifndef CMK_PKCS11_ATTRS_H
 #define CMK_PKCS11_ATTRS_H
@@ -41,15 +41,17 @@ typedef enum cmk_attr_kind {
 #define CMK_IN_UNWRAP 0x04u
 #define CMK_IN_COPY 0x08u
 #define CMK_IN_SET 0x10u
-#define CMK_IN_KEK 0x20u /* C_GenerateKeyPair on the token takes it as input; other rows must equal what the KEK will have */
+#define CMK_IN_KEK                                                                                                     \
+    0x20u /* C_GenerateKeyPair on the token takes it as input; other rows must equal what the KEK will have */
 
 /* What copy and set may do to a value that is there. */
 typedef enum cmk_attr_change {
     CMK_CHANGE_FREE,
-    CMK_CHANGE_TO_TRUE,         /* a bool: only from false to true */
-    CMK_CHANGE_TO_FALSE,        /* a bool: only from true to false */
-    CMK_CHANGE_TOKEN_TO_FALSE,  /* free on session objects, only to false on token objects: uses stay disjoint over time */
-    CMK_CHANGE_COPY_DATA        /* by C_CopyObject of data objects only */
+    CMK_CHANGE_TO_TRUE,        /* a bool: only from false to true */
+    CMK_CHANGE_TO_FALSE,       /* a bool: only from true to false */
+    CMK_CHANGE_TOKEN_TO_FALSE, /* free on session objects, only to false on token objects: uses stay disjoint over time
+                                */
+    CMK_CHANGE_COPY_DATA       /* by C_CopyObject of data objects only */
 } cmk_attr_change;
 
 typedef enum cmk_attr_default {

@@ -77,7 +77,8 @@ cmk_rc cmk_attrs_decode(cmk_bytes record, cmk_attrs **out)
     size_t n = 0;
     cmk_reader r = cmk_reader_of(record);
     if (cmk_read_u8(&r) != RECORD_FORMAT)
-        return cmk_fail(CMK_E_FORMAT, "a token object has attributes of an unknown format; it was made by a newer release");
+        return cmk_fail(CMK_E_FORMAT,
+                        "a token object has attributes of an unknown format; it was made by a newer release");
     while (n < ENTRIES_MAX && cmk_array_next(&r, &v[n]))
         n++;
     cmk_rc rc = cmk_reader_end(&r);

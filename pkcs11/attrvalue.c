@@ -107,12 +107,13 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
                           CK_ULONG ulCount)
 {
     cmk_call c;
-    CMK_KOBJECT_AUTO o = NULL;
+    cmk_kobject *o = NULL;
     CK_RV rv = cmk_call_begin(&c, hSession);
     if (rv == CKR_OK)
         rv = cmk_kobject_get(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = get_all(&c, o, pTemplate, ulCount);
+    cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
     return cmk_call_end(&c, __func__, rv);
 }
 
@@ -138,12 +139,13 @@ static CK_RV object_size(cmk_call *c, cmk_kobject *o, CK_ULONG *size)
 CK_RV C_GetObjectSize(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, CK_ULONG_PTR pulSize)
 {
     cmk_call c;
-    CMK_KOBJECT_AUTO o = NULL;
+    cmk_kobject *o = NULL;
     CK_RV rv = cmk_call_begin(&c, hSession);
     if (rv == CKR_OK)
         rv = pulSize ? cmk_kobject_get(&c, hObject, &o) : CKR_ARGUMENTS_BAD;
     if (rv == CKR_OK)
         rv = object_size(&c, o, pulSize);
+    cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
     return cmk_call_end(&c, __func__, rv);
 }
 
@@ -242,7 +244,7 @@ CK_RV C_SetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
                           CK_ULONG ulCount)
 {
     cmk_call c;
-    CMK_KOBJECT_AUTO o = NULL;
+    cmk_kobject *o = NULL;
     CMK_TEMPLATE_AUTO t = {0};
     cmk_template_init(&t);
     CK_RV rv = cmk_call_begin(&c, hSession);
@@ -252,5 +254,6 @@ CK_RV C_SetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
         rv = cmk_kobject_get(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = set_all(&c, o, &t);
+    cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
     return cmk_call_end(&c, __func__, rv);
 }

@@ -1,4 +1,5 @@
-/* PKCS#11 v3.0 §5.8 and §5.10: encrypting and decrypting with data-encryption keys, and with KEKs whose vault allows decrypt.
+/* PKCS#11 v3.0 §5.8 and §5.10: encrypting and decrypting with data-encryption keys, and with KEKs whose vault allows
+ * decrypt.
  *
  * Any error but CKR_BUFFER_TOO_SMALL ends the operation; a NULL length pointer is no call at all. */
 #include "pkcs11/crypt.h"

@@ -23,8 +23,10 @@ typedef struct cmk_output {
 } cmk_output;
 
 /* Checks key and mechanism and makes the state. */
-CK_RV cmk_crypt_new(cmk_call *c, bool encrypt, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key, cmk_crypt_state **out);
-/* The three ways on; out.len is not NULL. CKR_BUFFER_TOO_SMALL, and CKR_OK for a size query, leave the operation as it was. */
+CK_RV cmk_crypt_new(cmk_call *c, bool encrypt, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key,
+                    cmk_crypt_state **out);
+/* The three ways on; out.len is not NULL. CKR_BUFFER_TOO_SMALL, and CKR_OK for a size query, leave the operation as it
+ * was. */
 CK_RV cmk_crypt_once(cmk_crypt_state *s, cmk_bytes in, cmk_output out);
 CK_RV cmk_crypt_update(cmk_crypt_state *s, cmk_bytes in, cmk_output out);
 CK_RV cmk_crypt_final(cmk_crypt_state *s, cmk_bytes in, cmk_output out);

@@ -189,8 +189,11 @@ static CK_RV once_dek(cmk_crypt_state *s, cmk_bytes in, cmk_output out)
 
 static size_t hash_size(cmk_hash_id hash)
 {
-    static const uint8_t sizes[] = {
-        [CMK_USE_SHA1] = 20, [CMK_USE_SHA224] = 28, [CMK_USE_SHA256] = 32, [CMK_USE_SHA384] = 48, [CMK_USE_SHA512] = 64};
+    static const uint8_t sizes[] = {[CMK_USE_SHA1] = 20,
+                                    [CMK_USE_SHA224] = 28,
+                                    [CMK_USE_SHA256] = 32,
+                                    [CMK_USE_SHA384] = 48,
+                                    [CMK_USE_SHA512] = 64};
     return sizes[hash];
 }
 

@@ -1,4 +1,5 @@
-/* The one table from project errors to CKR_. A code without a line here does not compile. Management of the token says some of them with other words: token.c. */
+/* The one table from project errors to CKR_. A code without a line here does not compile. Management of the token says
+ * some of them with other words: token.c. */
 #include "pkcs11/module.h"
 
 #define CKR_FOR_CMK_OK CKR_OK

@@ -1,17 +1,19 @@
-/* What an application gets hold of: the function lists and the interfaces (PKCS#11 v3.0 §5.4). These functions work before C_Initialize. */
+/* What an application gets hold of: the function lists and the interfaces (PKCS#11 v3.0 §5.4). These functions work
+ * before C_Initialize. */
 #include <string.h>
 
 #include "pkcs11/cryptoki.h"
 
 #define POINTER(name, ...) .name = name,
 static CK_FUNCTION_LIST list_2_40 = {.version = {2, 40}, CMK_FUNCTIONS_2_40(POINTER, POINTER)};
-static CK_FUNCTION_LIST_3_0 list_3_0 = {
-    .version = {3, 0}, CMK_FUNCTIONS_2_40(POINTER, POINTER) CMK_FUNCTIONS_3_0(POINTER, POINTER)};
+static CK_FUNCTION_LIST_3_0 list_3_0 = {.version = {3, 0},
+                                        CMK_FUNCTIONS_2_40(POINTER, POINTER) CMK_FUNCTIONS_3_0(POINTER, POINTER)};
 #undef POINTER
 
 static CK_UTF8CHAR interface_name[] = "PKCS 11";
 
-/* The first is what an application gets that does not say which. Not fork-safe in the specification's sense: a child starts anew. */
+/* The first is what an application gets that does not say which. Not fork-safe in the specification's sense: a child
+ * starts anew. */
 static CK_INTERFACE interfaces[] = {{interface_name, &list_3_0, 0}, {interface_name, &list_2_40, 0}};
 #define INTERFACES (sizeof(interfaces) / sizeof(interfaces[0]))
 

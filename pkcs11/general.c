@@ -5,7 +5,8 @@
 #include "pkcs11/module.h"
 #include "pkcs11/pad.h"
 
-/* Locks are always those of the system, whatever the flags say, and no thread is ever made: so all that can be wrong are contradictions. */
+/* Locks are always those of the system, whatever the flags say, and no thread is ever made: so all that can be wrong
+ * are contradictions. */
 static CK_RV check_init_args(const CK_C_INITIALIZE_ARGS *args)
 {
     if (!args)

@@ -74,10 +74,10 @@ GETTER(cmk_kekattr_label, set_bytes(out, cmk_bytes_str(kek->info->key_name)))
 GETTER(cmk_kekattr_local, set_bool(out, kek->info->origin != CMK_ORIGIN_IMPORTED))
 GETTER(cmk_kekattr_never_extractable, is_private(kek) && set_bool(out, kek->info->origin != CMK_ORIGIN_IMPORTED))
 GETTER(cmk_kekattr_destroyable, set_bool(out, is_private(kek) && kek->info->current))
-GETTER(cmk_kekattr_modulus, kek->version && set_bytes(out, cmk_version_modulus(kek->version)))
+GETTER(cmk_kekattr_modulus, kek->version &&set_bytes(out, cmk_version_modulus(kek->version)))
 GETTER(cmk_kekattr_modulus_bits, kek->version && !is_private(kek) && set_ulong(out, kek->info->bits))
-GETTER(cmk_kekattr_exponent, kek->version && set_bytes(out, cmk_version_exponent(kek->version)))
-GETTER(cmk_kekattr_public_info, kek->version && set_bytes(out, cmk_version_public_info(kek->version)))
+GETTER(cmk_kekattr_exponent, kek->version &&set_bytes(out, cmk_version_exponent(kek->version)))
+GETTER(cmk_kekattr_public_info, kek->version &&set_bytes(out, cmk_version_public_info(kek->version)))
 GETTER(cmk_kekattr_version, set_ulong(out, kek->info->number))
 GETTER(cmk_kekattr_current, set_bool(out, kek->info->current))
 GETTER(cmk_kekattr_enabled, set_bool(out, kek->info->enabled && kek->info->key_enabled))
@@ -109,8 +109,8 @@ bool cmk_kekattr_mechanisms(const cmk_kek_view *kek, cmk_value *out)
 
 /* What every key that a KEK unwraps is: no KEK of its own (ATTRIBUTE = FALSE). */
 #define FALSE_ENTRY(type)                                                                                              \
-    (uint8_t)((type) >> 24), (uint8_t)((type) >> 16 & 0xff), (uint8_t)((type) >> 8 & 0xff), (uint8_t)((type) & 0xff),  \
-        0, 0, 0, 1, 0
+    (uint8_t)((type) >> 24), (uint8_t)((type) >> 16 & 0xff), (uint8_t)((type) >> 8 & 0xff), (uint8_t)((type)&0xff), 0, \
+        0, 0, 1, 0
 
 bool cmk_kekattr_unwrap_template(const cmk_kek_view *kek, cmk_value *out)
 {

@@ -1,4 +1,5 @@
-/* PKCS#11 v3.0 §5.18, generating keys. A token RSA pair is a KEK: a new key of the vault, or a new version of the key that has its label. */
+/* PKCS#11 v3.0 §5.18, generating keys. A token RSA pair is a KEK: a new key of the vault, or a new version of the key
+ * that has its label. */
 #include <string.h>
 
 #include "pkcs11/kobject.h"
@@ -49,17 +50,19 @@ CK_RV C_GenerateKey(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_
 
 /* ---- pairs ---- */
 
-/* Does a template for half class of a pair ask for what a KEK with these operations is? Rows marked CMK_IN_KEK are inputs; every other must equal what the KEK will have. */
+/* Does a template for half class of a pair ask for what a KEK with these operations is? Rows marked CMK_IN_KEK are
+ * inputs; every other must equal what the KEK will have. */
 static CK_RV check_half(const cmk_template *t, CK_OBJECT_CLASS class, uint32_t ops)
 {
-    const cmk_version_info planned = {.ops = ops, .origin = CMK_ORIGIN_GENERATED, .enabled = true, .key_enabled = true, .current = true};
+    const cmk_version_info planned = {
+        .ops = ops, .origin = CMK_ORIGIN_GENERATED, .enabled = true, .key_enabled = true, .current = true};
     const cmk_kek_view kek = {class, NULL, &planned};
     for (size_t i = 0; i < t->count; i++) {
         const cmk_attr *a = &t->attrs[i];
         cmk_value v;
         if (!a->row || !(a->row->classes & cmk_class_bit(class)))
             return CKR_ATTRIBUTE_TYPE_INVALID;
-        bool use = a->row->change == CMK_CHANGE_TOKEN_TO_FALSE;
+        bool use = a->row->kind == CMK_ATTR_BOOL;
         if ((a->row->ops & CMK_IN_KEK) && !use)
             continue;
         if (!(a->row->ops & CMK_IN_GENERATE))
@@ -228,10 +231,10 @@ static CK_RV generate_pair(cmk_call *c, const CK_MECHANISM *mechanism, const cmk
 }
 
 /* PKCS#11 v3.0 §5.18.2 C_GenerateKeyPair */
-CK_RV C_GenerateKeyPair(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism,
-                        CK_ATTRIBUTE_PTR pPublicKeyTemplate, CK_ULONG ulPublicKeyAttributeCount,
-                        CK_ATTRIBUTE_PTR pPrivateKeyTemplate, CK_ULONG ulPrivateKeyAttributeCount,
-                        CK_OBJECT_HANDLE_PTR phPublicKey, CK_OBJECT_HANDLE_PTR phPrivateKey)
+CK_RV C_GenerateKeyPair(CK_SESSION_HANDLE hSession, CK_MECHANISM_PTR pMechanism, CK_ATTRIBUTE_PTR pPublicKeyTemplate,
+                        CK_ULONG ulPublicKeyAttributeCount, CK_ATTRIBUTE_PTR pPrivateKeyTemplate,
+                        CK_ULONG ulPrivateKeyAttributeCount, CK_OBJECT_HANDLE_PTR phPublicKey,
+                        CK_OBJECT_HANDLE_PTR phPrivateKey)
 {
     cmk_call c;
     CMK_TEMPLATE_AUTO pub, prv;

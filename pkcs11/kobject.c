@@ -31,7 +31,11 @@ CK_RV cmk_call_begin(cmk_call *c, CK_SESSION_HANDLE session)
 
 CK_RV cmk_call_end(cmk_call *c, const char *function, CK_RV rv)
 {
+    if (rv == CKR_USER_NOT_LOGGED_IN && c->login && !c->asked)
+        (void)cmk_call_login(c); /* revoked, as its use has shown: ends it for the slot */
     cmk_login_put(c->login);
+    if (c->s && rv != CKR_OK)
+        rv = cmk_slot_error(c->m, c->s->slot, rv);
     if (c->s)
         cmk_session_put(c->s);
     return c->m ? cmk_leave(function, rv) : rv;
@@ -39,9 +43,18 @@ CK_RV cmk_call_end(cmk_call *c, const char *function, CK_RV rv)
 
 cmk_login *cmk_call_login(cmk_call *c)
 {
-    if (!c->asked)
+    if (!c->asked) {
+        cmk_login_put(c->login);
         c->login = cmk_session_login(c->m, c->s);
+    }
     c->asked = true;
+    return c->login;
+}
+
+cmk_login *cmk_call_holder(cmk_call *c)
+{
+    if (!c->asked && !c->login)
+        c->login = cmk_session_login_held(c->s);
     return c->login;
 }
 
@@ -199,7 +212,8 @@ static CK_RV publish(cmk_call *c, cmk_kobject *o)
     return CKR_OK;
 }
 
-/* The handle of an object with an id: the one it has, or a new one for fresh, whose reference is taken over either way. */
+/* The handle of an object with an id: the one it has, or a new one for fresh, whose reference is taken over either way.
+ */
 static CK_RV publish_indexed(cmk_call *c, cmk_kobject *fresh, CK_OBJECT_HANDLE *out)
 {
     cmk_mutex_lock(&c->s->slot->lock);

@@ -1,4 +1,5 @@
-/* Logging in and out (PKCS#11 v3.0 §5.6). A login belongs to the application: all its sessions with the token share it. */
+/* Logging in and out (PKCS#11 v3.0 §5.6). A login belongs to the application: all its sessions with the token share it.
+ */
 #include <string.h>
 
 #include "pkcs11/module.h"
@@ -10,12 +11,16 @@
 
 /* ---- the login of a session ---- */
 
+cmk_login *cmk_session_login_held(cmk_session *s)
+{
+    CMK_WITH_MUTEX(&s->slot->lock);
+    return s->slot->login ? cmk_login_take(s->slot->login) : NULL;
+}
+
 cmk_login *cmk_session_login(cmk_module *m, cmk_session *s)
 {
     cmk_slot *slot = s->slot;
-    cmk_mutex_lock(&slot->lock);
-    cmk_login *login = slot->login ? cmk_login_take(slot->login) : NULL;
-    cmk_mutex_unlock(&slot->lock);
+    cmk_login *login = cmk_session_login_held(s);
     if (!login)
         return NULL;
     cmk_rc rc = cmk_login_check(login);

@@ -19,8 +19,8 @@ static const struct {
     CK_ULONG mgf;
     cmk_hash_id id;
 } hashes[] = {
-    {CKM_SHA_1, CKG_MGF1_SHA1, CMK_USE_SHA1},       {CKM_SHA224, CKG_MGF1_SHA224, CMK_USE_SHA224},
-    {CKM_SHA256, CKG_MGF1_SHA256, CMK_USE_SHA256},  {CKM_SHA384, CKG_MGF1_SHA384, CMK_USE_SHA384},
+    {CKM_SHA_1, CKG_MGF1_SHA1, CMK_USE_SHA1},      {CKM_SHA224, CKG_MGF1_SHA224, CMK_USE_SHA224},
+    {CKM_SHA256, CKG_MGF1_SHA256, CMK_USE_SHA256}, {CKM_SHA384, CKG_MGF1_SHA384, CMK_USE_SHA384},
     {CKM_SHA512, CKG_MGF1_SHA512, CMK_USE_SHA512},
 };
 #define HASHES (sizeof(hashes) / sizeof(hashes[0]))
@@ -99,8 +99,8 @@ static CK_RV parse_gcm(const CK_MECHANISM *in, cmk_mech *out)
     if (!in->pParameter || in->ulParameterLen != sizeof(p))
         return CKR_MECHANISM_PARAM_INVALID;
     memcpy(&p, in->pParameter, sizeof(p));
-    bool tag_ok = p.ulTagBits == 32 || p.ulTagBits == 64 ||
-                  (p.ulTagBits >= 96 && p.ulTagBits <= 128 && p.ulTagBits % 8 == 0);
+    bool tag_ok =
+        p.ulTagBits == 32 || p.ulTagBits == 64 || (p.ulTagBits >= 96 && p.ulTagBits <= 128 && p.ulTagBits % 8 == 0);
     if (!tag_ok || !p.pIv || p.ulIvLen == 0 || p.ulIvLen > CMK_IV_MAX || (!p.pAAD && p.ulAADLen > 0))
         return CKR_MECHANISM_PARAM_INVALID;
     memcpy(out->iv, p.pIv, p.ulIvLen);

@@ -1,4 +1,5 @@
-/* The mechanism table: one row for each mechanism, from which C_GetMechanismList, C_GetMechanismInfo and every function that takes a mechanism work. */
+/* The mechanism table: one row for each mechanism, from which C_GetMechanismList, C_GetMechanismInfo and every function
+ * that takes a mechanism work. */
 #ifndef CMK_PKCS11_MECHS_H
 #define CMK_PKCS11_MECHS_H
 
@@ -23,8 +24,8 @@ typedef struct cmk_mech_row {
     CK_MECHANISM_TYPE type;
     const char *name;
     CK_KEY_TYPE key_type;
-    CK_ULONG min, max; /* as CK_MECHANISM_INFO wants them: bits, or bytes for AES */
-    CK_FLAGS flags;    /* what it can do: CKF_ENCRYPT … CKF_GENERATE_KEY_PAIR */
+    CK_ULONG min, max;      /* as CK_MECHANISM_INFO wants them: bits, or bytes for AES */
+    CK_FLAGS flags;         /* what it can do: CKF_ENCRYPT … CKF_GENERATE_KEY_PAIR */
     CK_FLAGS decrypt_flags; /* what else where the vault allows decrypt */
     cmk_dek_mode mode;      /* of the AES ciphers */
     CK_RV (*parse)(const CK_MECHANISM *in, cmk_mech *out);
@@ -32,8 +33,8 @@ typedef struct cmk_mech_row {
 
 /* The row of type, or NULL. */
 const cmk_mech_row *cmk_mech_row_of(CK_MECHANISM_TYPE type);
-/* Reads mechanism for one use (a CKF_ flag): CKR_ARGUMENTS_BAD for NULL, CKR_MECHANISM_INVALID when it is not there or not for this use, CKR_MECHANISM_PARAM_INVALID. out needs
- * cmk_mech_clear(), also after an error. */
+/* Reads mechanism for one use (a CKF_ flag): CKR_ARGUMENTS_BAD for NULL, CKR_MECHANISM_INVALID when it is not there or
+ * not for this use, CKR_MECHANISM_PARAM_INVALID. out needs cmk_mech_clear(), also after an error. */
 CK_RV cmk_mech_read(const CK_MECHANISM *in, CK_FLAGS use, cmk_mech *out);
 void cmk_mech_clear(cmk_mech *m);
 #define CMK_MECH_AUTO __attribute__((cleanup(cmk_mech_clear))) cmk_mech

@@ -71,10 +71,10 @@ CK_RV cmk_leave(const char *function, CK_RV rv);
 /* The open store, opened when it is first needed; create makes it where there is none. CMK_OK and NULL: there is none yet, and that is all right for reading. */
 CMK_MUST_USE cmk_rc cmk_module_core(cmk_module *m, bool create, cmk_core **out);
 
-/* Makes and unmakes the module; C_Initialize and C_Finalize call them alone. abandon: in a forked child. */
+/* Makes and unmakes the module; C_Initialize and C_Finalize call them alone. abandon: in a forked child; whole: nobody was using it at the fork, so that all of it can be cleared. */
 CMK_MUST_USE cmk_rc cmk_module_new(cmk_module **out);
 void cmk_module_free(cmk_module *m);
-void cmk_module_abandon(cmk_module *m);
+void cmk_module_abandon(cmk_module *m, bool whole);
 /* C_Initialize and C_Finalize but for their arguments. */
 CK_RV cmk_module_start(void);
 CK_RV cmk_module_stop(void);
@@ -85,6 +85,8 @@ CK_RV cmk_slot_get(cmk_module *m, CK_SLOT_ID id, cmk_slot **out);
 bool cmk_slot_logout(cmk_module *m, cmk_slot *slot, const cmk_login *expected);
 /* Looks whether the slot still shows the same vault, and marks it removed when not. */
 CK_RV cmk_slot_check(cmk_module *m, cmk_slot *slot);
+/* What a failed call on a session of slot says: rv, or CKR_DEVICE_REMOVED when the reason is that the token is gone. */
+CK_RV cmk_slot_error(cmk_module *m, cmk_slot *slot, CK_RV rv);
 void cmk_slot_free(cmk_slot *slot);
 
 /* The CKR of a project error, by one table (errors.c). Where a function needs another word for the same error it maps that one itself. */
@@ -96,6 +98,8 @@ void cmk_session_put(cmk_session *s);
 /* The slot's login for this session with a reference (cmk_login_put), or NULL when nobody is logged in. Checks with cmk_login_check() that it is still in force; one that was revoked is ended here as if by C_Logout (private
  * handles die), and NULL is given. */
 cmk_login *cmk_session_login(cmk_module *m, cmk_session *s);
+/* The same without the check. */
+cmk_login *cmk_session_login_held(cmk_session *s);
 /* True while CKU_USER (not SO) is logged in on the session's slot. */
 bool cmk_session_is_user(cmk_session *s);
 

@@ -121,11 +121,8 @@ static CK_RV create_data(cmk_call *c, const cmk_template *t, cmk_making *k, CK_O
 static CK_RV create(cmk_call *c, const cmk_template *t, CK_OBJECT_HANDLE *out)
 {
     static CK_RV (*const by_class[])(cmk_call *, const cmk_template *, cmk_making *, CK_OBJECT_HANDLE *) = {
-        [CKO_DATA] = create_data,
-        [CKO_CERTIFICATE] = create_certificate,
-        [CKO_PUBLIC_KEY] = create_public,
-        [CKO_PRIVATE_KEY] = create_private,
-        [CKO_SECRET_KEY] = create_secret,
+        [CKO_DATA] = create_data,           [CKO_CERTIFICATE] = create_certificate, [CKO_PUBLIC_KEY] = create_public,
+        [CKO_PRIVATE_KEY] = create_private, [CKO_SECRET_KEY] = create_secret,
     };
     cmk_making k;
     const cmk_attr *class = cmk_template_find(t, CKA_CLASS);
@@ -191,7 +188,7 @@ CK_RV C_CopyObject(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, CK_ATTR
                    CK_OBJECT_HANDLE_PTR phNewObject)
 {
     cmk_call c;
-    CMK_KOBJECT_AUTO o = NULL;
+    cmk_kobject *o = NULL;
     CMK_TEMPLATE_AUTO t = {0};
     cmk_template_init(&t);
     CK_RV rv = cmk_call_begin(&c, hSession);
@@ -201,6 +198,7 @@ CK_RV C_CopyObject(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, CK_ATTR
         rv = cmk_kobject_get(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = copy(&c, o, &t, phNewObject);
+    cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
     return cmk_call_end(&c, __func__, rv);
 }
 
@@ -252,11 +250,12 @@ static CK_RV destroy(cmk_call *c, cmk_kobject *o)
 CK_RV C_DestroyObject(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject)
 {
     cmk_call c;
-    CMK_KOBJECT_AUTO o = NULL;
+    cmk_kobject *o = NULL;
     CK_RV rv = cmk_call_begin(&c, hSession);
     if (rv == CKR_OK)
         rv = cmk_kobject_get(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = destroy(&c, o);
+    cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
     return cmk_call_end(&c, __func__, rv);
 }

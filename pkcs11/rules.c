@@ -210,7 +210,8 @@ bool cmk_rules_obeys(const cmk_making *k, cmk_bytes array)
     return !r.failed;
 }
 
-static CK_RV make_token(cmk_call *c, const cmk_making *k, const cmk_attrs *attrs, cmk_bytes value, CK_OBJECT_HANDLE *out)
+static CK_RV make_token(cmk_call *c, const cmk_making *k, const cmk_attrs *attrs, cmk_bytes value,
+                        CK_OBJECT_HANDLE *out)
 {
     CMK_BUF_AUTO record = CMK_BUF_INIT;
     cmk_object *object = NULL;

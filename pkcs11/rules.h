@@ -1,4 +1,5 @@
-/* What a template may say when an object is made, copied or changed, and what the module adds: the rules behind the attribute table. */
+/* What a template may say when an object is made, copied or changed, and what the module adds: the rules behind the
+ * attribute table. */
 #ifndef CMK_PKCS11_RULES_H
 #define CMK_PKCS11_RULES_H
 
@@ -20,12 +21,14 @@ typedef struct cmk_making {
     cmk_value computed[16];
 } cmk_making;
 
-/* Starts an object of class from t for op: CKR_ATTRIBUTE_TYPE_INVALID for what the class does not have, CKR_ATTRIBUTE_READ_ONLY for what this op does not accept, CKR_TEMPLATE_INCONSISTENT for
- * another class than t says. Then access: CKR_SESSION_READ_ONLY, CKR_USER_NOT_LOGGED_IN. */
+/* Starts an object of class from t for op: CKR_ATTRIBUTE_TYPE_INVALID for what the class does not have,
+ * CKR_ATTRIBUTE_READ_ONLY for what this op does not accept, CKR_TEMPLATE_INCONSISTENT for another class than t says.
+ * Then access: CKR_SESSION_READ_ONLY, CKR_USER_NOT_LOGGED_IN. */
 CK_RV cmk_making_start(cmk_call *c, unsigned op, CK_OBJECT_CLASS class, const cmk_template *t, cmk_making *out);
 /* Starts a copy: base's attributes, changed as t says. */
 CK_RV cmk_making_copy(cmk_call *c, const cmk_look *base, const cmk_template *t, cmk_making *out);
-/* A secret key's type and disjoint uses; mechanism is what generates it, or CK_UNAVAILABLE_INFORMATION. Completes the computed attributes. */
+/* A secret key's type and disjoint uses; mechanism is what generates it, or CK_UNAVAILABLE_INFORMATION. Completes the
+ * computed attributes. */
 CK_RV cmk_making_secret(cmk_making *k, CK_KEY_TYPE key_type, CK_MECHANISM_TYPE mechanism);
 /* Does a secret of n bytes fit the key type and the CKA_VALUE_LEN of the template? */
 bool cmk_making_fits(const cmk_making *k, size_t n);

@@ -1,4 +1,5 @@
-/* PKCS#11 v3.0 §5.7, searching. What a search finds is decided at C_FindObjectsInit; handles are made as they are fetched, so that a search through many keys costs no handle for each. */
+/* PKCS#11 v3.0 §5.7, searching. What a search finds is decided at C_FindObjectsInit; handles are made as they are
+ * fetched, so that a search through many keys costs no handle for each. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,7 +214,8 @@ static CK_RV search_keks(cmk_call *c, const cmk_template *t, cmk_search *s)
 {
     candidates all = {0};
     CK_OBJECT_CLASS class = cmk_template_ulong(t, CKA_CLASS, CKO_PUBLIC_KEY);
-    if ((class != CKO_PUBLIC_KEY && class != CKO_PRIVATE_KEY) || cmk_template_ulong(t, CKA_KEY_TYPE, CKK_RSA) != CKK_RSA)
+    if ((class != CKO_PUBLIC_KEY && class != CKO_PRIVATE_KEY) ||
+        cmk_template_ulong(t, CKA_KEY_TYPE, CKK_RSA) != CKK_RSA)
         return CKR_OK;
     bool user = cmk_call_user(c) != NULL;
     cmk_rc rc = kek_candidates(c->s->slot->vault, t, &all);

@@ -1,7 +1,9 @@
-/* Slots: one for each vault at the number that the store keeps for it, and one with an uninitialised token (PKCS#11 v3.0 §5.5).
+/* Slots: one for each vault at the number that the store keeps for it, and one with an uninitialised token (PKCS#11
+ * v3.0 §5.5).
  *
- * The store may change under us at any time. A cmk_slot belongs to one vault for life; when the store shows another vault in its place it is marked removed, and a new cmk_slot
- * takes over the number. So nothing that a session hangs on ever changes.
+ * The store may change under us at any time. A cmk_slot belongs to one vault for life; when the store shows another
+ * vault in its place it is marked removed, and a new cmk_slot takes over the number. So nothing that a session hangs on
+ * ever changes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +72,8 @@ void cmk_slot_free(cmk_slot *slot)
     free(slot);
 }
 
-/* Makes the slot of id show vault, whose reference it takes over. *gone is the slot that showed another before, or NULL. */
+/* Makes the slot of id show vault, whose reference it takes over. *gone is the slot that showed another before, or
+ * NULL. */
 static cmk_slot *show(cmk_module *m, CK_SLOT_ID id, cmk_vault *vault, cmk_slot **gone)
 {
     CMK_WITH_MUTEX(&m->lock);
@@ -136,6 +139,14 @@ CK_RV cmk_slot_check(cmk_module *m, cmk_slot *slot)
     if (atomic_load(&slot->removed))
         return CKR_DEVICE_REMOVED;
     return rv;
+}
+
+CK_RV cmk_slot_error(cmk_module *m, cmk_slot *slot, CK_RV rv)
+{
+    bool removed = atomic_load(&slot->removed);
+    if (!removed && rv == CKR_OBJECT_HANDLE_INVALID) /* what token/ calls not found may be the vault */
+        removed = cmk_slot_check(m, slot) == CKR_DEVICE_REMOVED;
+    return removed ? CKR_DEVICE_REMOVED : rv;
 }
 
 bool cmk_slot_logout(cmk_module *m, cmk_slot *slot, const cmk_login *expected)
@@ -295,8 +306,7 @@ static CK_FLAGS vault_flags(const slot_look *look)
         flags |= CKF_WRITE_PROTECTED;
     if (!look->slot)
         return flags;
-    return flags |
-           pin_flags(look->slot->vault, &so, CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED) |
+    return flags | pin_flags(look->slot->vault, &so, CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED) |
            pin_flags(look->slot->vault, &user, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_LOCKED);
 }
 

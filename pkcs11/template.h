@@ -1,14 +1,15 @@
-/* A caller's template, copied once: what the checks have seen is what is used, also when another thread of the application writes to it meanwhile. */
+/* A caller's template, copied once: what the checks have seen is what is used, also when another thread of the
+ * application writes to it meanwhile. */
 #ifndef CMK_PKCS11_TEMPLATE_H
 #define CMK_PKCS11_TEMPLATE_H
 
 #include "pkcs11/attrs.h"
 
-#define CMK_TEMPLATE_MAX 64                    /* attributes in a template */
-#define CMK_TEMPLATE_BYTES_MAX (256u * 1024u)  /* all their values */
-#define CMK_TEMPLATE_NESTED_MAX 32             /* attributes in an attribute array */
-#define CMK_TEMPLATE_DEPTH_MAX 2               /* an attribute array in an attribute array is the limit */
-#define CMK_MECHS_MAX 64                       /* mechanisms in CKA_ALLOWED_MECHANISMS */
+#define CMK_TEMPLATE_MAX 64                   /* attributes in a template */
+#define CMK_TEMPLATE_BYTES_MAX (256u * 1024u) /* all their values */
+#define CMK_TEMPLATE_NESTED_MAX 32            /* attributes in an attribute array */
+#define CMK_TEMPLATE_DEPTH_MAX 2              /* an attribute array in an attribute array is the limit */
+#define CMK_MECHS_MAX 64                      /* mechanisms in CKA_ALLOWED_MECHANISMS */
 #define CMK_TEMPLATE_INLINE 512
 
 typedef struct cmk_template {
@@ -24,9 +25,10 @@ void cmk_template_init(cmk_template *out);
 void cmk_template_clear(cmk_template *t);
 #define CMK_TEMPLATE_AUTO __attribute__((cleanup(cmk_template_clear))) cmk_template
 
-/* Copies and checks: CKR_ARGUMENTS_BAD for NULL with a count or too many attributes; CKR_ATTRIBUTE_VALUE_INVALID for NULL with a length, a CK_BBOOL that is not one
- * byte 0 or 1, a CK_ULONG of another length than 8, no date, too large; CKR_TEMPLATE_INCONSISTENT for an attribute that is named twice. Unknown types get row NULL and
- * their bytes as they are. out was initialised, and is to be cleared also after an error. */
+/* Copies and checks: CKR_ARGUMENTS_BAD for NULL with a count or too many attributes; CKR_ATTRIBUTE_VALUE_INVALID for
+ * NULL with a length, a CK_BBOOL that is not one byte 0 or 1, a CK_ULONG of another length than 8, no date, too large;
+ * CKR_TEMPLATE_INCONSISTENT for an attribute that is named twice. Unknown types get row NULL and their bytes as they
+ * are. out was initialised, and is to be cleared also after an error. */
 CK_RV cmk_template_copy(const CK_ATTRIBUTE *attrs, CK_ULONG count, cmk_template *out);
 
 /* The attribute of type, or NULL. */

@@ -51,7 +51,8 @@ static cmk_rc init_slot(cmk_module *m, cmk_slot *slot, cmk_bytes so_pin, cmk_byt
     return rc == CMK_OK ? cmk_vault_create(core, &spec, (uint32_t)slot->id, &info) : rc;
 }
 
-static CK_RV init_token(cmk_module *m, CK_SLOT_ID id, const CK_UTF8CHAR *pin, CK_ULONG pin_len, const CK_UTF8CHAR *label)
+static CK_RV init_token(cmk_module *m, CK_SLOT_ID id, const CK_UTF8CHAR *pin, CK_ULONG pin_len,
+                        const CK_UTF8CHAR *label)
 {
     cmk_slot *slot = NULL;
     CK_RV rv = cmk_slot_get(m, id, &slot);
@@ -116,7 +117,8 @@ static cmk_bytes without_name(cmk_bytes pin, cmk_bytes name)
     return who.kind == CMK_WHO_NAMED && cmk_bytes_equal(who.name, name) ? secret : pin;
 }
 
-/* Whose PIN, and what of the two arguments is the PIN: of who is logged in; of the user that the old PIN names when nobody is. */
+/* Whose PIN, and what of the two arguments is the PIN: of who is logged in; of the user that the old PIN names when
+ * nobody is. */
 static void whose_pin(const cmk_login *login, cmk_bytes *old_pin, cmk_bytes *new_pin, cmk_who *who)
 {
     *who = (cmk_who){.kind = CMK_WHO_SO};

@@ -11,7 +11,8 @@ static CK_RV get(cmk_call *c, CK_OBJECT_HANDLE handle, CK_RV invalid, cmk_kobjec
     return cmk_kobject_get(c, handle, out) == CKR_OK ? CKR_OK : invalid;
 }
 
-/* Is o the half of a KEK that does this? A public key that an application created wraps nothing: it may be an attacker's. */
+/* Is o the half of a KEK that does this? A public key that an application created wraps nothing: it may be an
+ * attacker's. */
 static CK_RV check_kek(cmk_call *c, cmk_kobject *o, CK_OBJECT_CLASS half, CK_RV wrong_type)
 {
     CMK_LOOK_AUTO look = {0};
@@ -63,7 +64,7 @@ static CK_RV wrap_key(cmk_call *c, const cmk_mech *mech, cmk_version *version, c
         return use_error(rc, CKR_WRAPPING_KEY_HANDLE_INVALID);
     CK_ULONG room = *out.len;
     if (!out.data || room < size) {
-        rc = cmk_kek_check(cmk_call_login(c), version, CMK_ACT_WRAP);
+        rc = cmk_kek_check(cmk_call_holder(c), version, CMK_ACT_WRAP);
         if (rc != CMK_OK)
             return use_error(rc, CKR_WRAPPING_KEY_HANDLE_INVALID);
         *out.len = size;
@@ -72,7 +73,7 @@ static CK_RV wrap_key(cmk_call *c, const cmk_mech *mech, cmk_version *version, c
     CK_RV rv = cmk_look_secret(c, key, &value);
     if (rv != CKR_OK)
         return rv;
-    rc = cmk_kek_wrap(cmk_call_login(c), version, &mech->wrap, value, &wrapped);
+    rc = cmk_kek_wrap(cmk_call_holder(c), version, &mech->wrap, value, &wrapped);
     if (rc != CMK_OK)
         return use_error(rc, CKR_WRAPPING_KEY_HANDLE_INVALID);
     if (wrapped.len > room)
@@ -158,7 +159,7 @@ static CK_RV unwrap_key(cmk_call *c, const cmk_mech *mech, cmk_kobject *kek, cmk
         rv = check_length(t, k.key_type);
     if (rv != CKR_OK)
         return rv;
-    cmk_rc rc = cmk_kek_unwrap(cmk_call_login(c), kek->version, CMK_ACT_UNWRAP, &mech->wrap, wrapped, &value);
+    cmk_rc rc = cmk_kek_unwrap(cmk_call_holder(c), kek->version, CMK_ACT_UNWRAP, &mech->wrap, wrapped, &value);
     if (rc != CMK_OK)
         return use_error(rc, CKR_UNWRAPPING_KEY_HANDLE_INVALID);
     /* After the private operation there is one answer for everything that is wrong with the wrapped key. */

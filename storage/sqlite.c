@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/log.h"
 
@@ -14,7 +15,11 @@ static cmk_sqlite_store *sqlite_of(cmk_store *s)
 
 static void sqlite_close(cmk_store *s)
 {
-    cmk_sqlite_pool_close(sqlite_of(s));
+    /* in a forked child that should have abandoned it, closing would take away the parent's log */
+    if (sqlite_of(s)->owner != getpid())
+        cmk_sqlite_pool_abandon(sqlite_of(s));
+    else
+        cmk_sqlite_pool_close(sqlite_of(s));
 }
 
 static void sqlite_abandon(cmk_store *s)
@@ -76,11 +81,8 @@ static cmk_rc sqlite_begin(cmk_store *base, cmk_txn_mode mode, cmk_txn **out)
     else
         rc = cmk_sqlite_run(&slot->conn, mode == CMK_TXN_WRITE ? STMT_BEGIN_WRITE : STMT_BEGIN);
     /* BEGIN alone does not fix which state is read; the first statement does */
-    if (rc == CMK_OK && mode == CMK_TXN_READ) {
+    if (rc == CMK_OK && mode == CMK_TXN_READ)
         rc = read_integer(&slot->conn, STMT_DATA_VERSION, &version, &found);
-        if (rc != CMK_OK)
-            sqlite3_exec(slot->conn.db, "ROLLBACK", NULL, NULL, NULL);
-    }
     if (rc != CMK_OK) {
         cmk_sqlite_return(s, slot);
         return rc;
@@ -106,12 +108,6 @@ static void truncate_log(cmk_sqlite_store *s, cmk_sqlite_slot *slot)
     slot->conn.busy_timeout_ms = timeout;
 }
 
-static void end_without_changes(cmk_sqlite_slot *slot)
-{
-    if (!sqlite3_get_autocommit(slot->conn.db))
-        sqlite3_exec(slot->conn.db, "ROLLBACK", NULL, NULL, NULL);
-}
-
 static cmk_rc sqlite_commit(cmk_txn *t)
 {
     cmk_sqlite_slot *slot = (cmk_sqlite_slot *)t;
@@ -121,7 +117,6 @@ static cmk_rc sqlite_commit(cmk_txn *t)
         rc = cmk_fail(CMK_E_IO, "store %s: the transaction was undone after an earlier error", s->path);
     else
         rc = cmk_sqlite_run(&slot->conn, STMT_COMMIT);
-    end_without_changes(slot);
     if (rc == CMK_OK && t->mode == CMK_TXN_WRITE)
         truncate_log(s, slot);
     cmk_sqlite_return(s, slot);
@@ -130,9 +125,7 @@ static cmk_rc sqlite_commit(cmk_txn *t)
 
 static void sqlite_rollback(cmk_txn *t)
 {
-    cmk_sqlite_slot *slot = (cmk_sqlite_slot *)t;
-    end_without_changes(slot);
-    cmk_sqlite_return(sqlite_of(t->store), slot);
+    cmk_sqlite_return(sqlite_of(t->store), (cmk_sqlite_slot *)t);
 }
 
 static cmk_rc write_group(cmk_sqlite_store *s, gid_t gid)

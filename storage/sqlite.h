@@ -86,6 +86,8 @@ void cmk_sqlite_disconnect(cmk_sqlite_conn *c, bool checkpoint);
 
 /* Turns SQLite's result rc into ours, with a sentence that names the file and what to do. */
 cmk_rc cmk_sqlite_fail(const cmk_sqlite_conn *c, int rc);
+/* The code for a system call that failed with e; CMK_E_IO where there is no better one. */
+cmk_rc cmk_sqlite_errno(int e);
 
 /* ---- statements (sqlite_stmt.c) ---- */
 
@@ -131,12 +133,15 @@ void cmk_sqlite_identify(const char *path, const char *shm_path, cmk_sqlite_iden
 /* ---- the store (sqlite.c) and its connections (sqlite_pool.c) ---- */
 
 #define CMK_SQLITE_READERS 8
+#define CMK_SQLITE_WATCHERS 4
 
 typedef enum cmk_sqlite_role {
     ROLE_READER, /* CMK_SQLITE_READERS slots from here */
     ROLE_WRITER = CMK_SQLITE_READERS,
-    ROLE_WATCH, /* asks for data_version, so that the change notice does not depend on which reader was lent */
-    ROLE_ATTEMPTS,
+    /* CMK_SQLITE_WATCHERS slots that ask for data_version: connections of their own, so that the change notice does not depend on which
+     * reader was lent; several, so that threads do not wait for each other. Each notices a commit for itself. */
+    ROLE_WATCH,
+    ROLE_ATTEMPTS = ROLE_WATCH + CMK_SQLITE_WATCHERS,
     CMK_SQLITE_SLOTS
 } cmk_sqlite_role;
 
@@ -160,19 +165,20 @@ typedef struct cmk_sqlite_store {
     uint32_t epoch;
     uint64_t generation;
     bool truncate_due; /* removed records are still in the write-ahead log; only the writer looks */
-    pid_t owner;
+    pid_t owner;       /* the process that opened it: no other may use it */
 } cmk_sqlite_store;
 
 void cmk_sqlite_pool_init(cmk_sqlite_store *s);
 /* Lends a free connection of the role, opened if need be. Waits for one, but not for a replaced file's last users when
  * called for ROLE_WATCH: then, *out is NULL. */
 cmk_rc cmk_sqlite_lend(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlite_slot **out);
+/* Rolls back what was not committed, and gives the connection back. */
 void cmk_sqlite_return(cmk_sqlite_store *s, cmk_sqlite_slot *slot);
 /* Closes all connections; none is lent. */
 void cmk_sqlite_pool_close(cmk_sqlite_store *s);
 /* In a forked child; see docs/storage.md. */
 void cmk_sqlite_pool_abandon(cmk_sqlite_store *s);
-/* CMK_E_FORKED when this process inherited a connection to that file in the middle of a transaction. */
+/* CMK_E_FORKED when this process inherited the store of that file while a connection of it was in use. */
 cmk_rc cmk_sqlite_check_forked(const char *path);
 
 /* The functions of cmk_store_ops that are not in sqlite.c. */

@@ -4,6 +4,7 @@
  * An attempt under way is a row that names the process. A row whose process is gone counts as a failure: killing the
  * process while the PIN is looked at gains nothing.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,8 +17,8 @@
 #include "util/clock.h"
 
 #define WAIT_MIN_MS 5000
-#define FOREIGN_MAX_US                                                                                                 \
-    (60 * 1000000ULL) /* how long an attempt from another container, whose processes can't be seen, is believed */
+/* How long an attempt from another container, whose processes can't be seen, is believed. */
+#define FOREIGN_MAX_US (60 * 1000000ULL)
 #define BOOT_ID_LEN 36
 
 /* What tells a process from all others, also from a later one with its number. */
@@ -25,7 +26,7 @@ typedef struct process {
     char boot[BOOT_ID_LEN]; /* zeros when unknown */
     int64_t space;          /* PID namespace */
     int64_t pid;
-    int64_t started; /* clock ticks since boot; 0 when /proc is not there */
+    int64_t started; /* clock ticks since boot; NOT_SEEN when /proc is not there */
 } process;
 
 static size_t read_small(const char *path, char *out, size_t size)
@@ -39,18 +40,24 @@ static size_t read_small(const char *path, char *out, size_t size)
     return n > 0 ? (size_t)n : 0;
 }
 
-/* Field 22 of /proc/PID/stat; the second, in parentheses, may hold anything. */
+#define NOT_SEEN 0
+#define HAS_ENDED (-1)
+
+/* Field 22 of /proc/PID/stat; the second, in parentheses, may hold anything. NOT_SEEN without /proc, or where it hides
+ * other users' processes; HAS_ENDED for a process that only waits for its parent to notice. */
 static int64_t start_time(int64_t pid)
 {
     char path[64];
     char text[1024];
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
     if (read_small(path, text, sizeof text) == 0)
-        return 0;
+        return NOT_SEEN;
     char *p = strrchr(text, ')');
+    if (p && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0))
+        return HAS_ENDED;
     for (int field = 2; p && field < 22; field++)
         p = strchr(p + 1, ' ');
-    return p ? strtoll(p, NULL, 10) : 0;
+    return p ? strtoll(p, NULL, 10) : NOT_SEEN;
 }
 
 static void identify_self(process *me)
@@ -72,9 +79,10 @@ static bool is_alive(const process *p, const process *me, uint64_t began)
         return false;
     if (p->space != me->space)
         return cmk_monotonic_us() - began < FOREIGN_MAX_US;
-    if (me->started != 0)
-        return p->pid > 0 && start_time(p->pid) == p->started;
-    return p->pid > 0 && kill((pid_t)p->pid, 0) == 0;
+    int64_t started = p->pid > 0 ? start_time(p->pid) : HAS_ENDED;
+    if (started == NOT_SEEN || p->started == NOT_SEEN)
+        return started != HAS_ENDED && (kill((pid_t)p->pid, 0) == 0 || errno == EPERM);
+    return started == p->started;
 }
 
 /* One principal's state within a transaction. */
@@ -234,8 +242,6 @@ static cmk_rc end(cmk_store *base, cmk_sqlite_slot *slot, cmk_rc rc)
 {
     if (rc == CMK_OK)
         rc = cmk_sqlite_run(&slot->conn, STMT_COMMIT);
-    if (!sqlite3_get_autocommit(slot->conn.db))
-        sqlite3_exec(slot->conn.db, "ROLLBACK", NULL, NULL, NULL);
     cmk_sqlite_return((cmk_sqlite_store *)base, slot);
     return rc;
 }

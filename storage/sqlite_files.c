@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,16 +91,10 @@ static cmk_rc make_directories(const char *directory)
         if (path[i] != '/' && path[i] != '\0')
             continue;
         path[i] = '\0';
-        memcpy(parent, path, i + 1);
-        char *slash = strrchr(parent, '/');
-        snprintf(slash ? slash + (slash == parent) : parent, 2, "%s", slash ? "" : ".");
-        int e = access(path, F_OK) == 0 ? 0 : make_directory(path, parent);
+        memcpy(parent, path, i + 1); /* dirname() writes into its argument */
+        int e = access(path, F_OK) == 0 ? 0 : make_directory(path, dirname(parent));
         if (e)
-            return cmk_fail(e == EROFS    ? CMK_E_READ_ONLY
-                            : e == ENOSPC ? CMK_E_FULL
-                            : e == EACCES ? CMK_E_PERMISSION
-                                          : CMK_E_IO,
-                            "store directory %s can't be made: %s", path, strerror(e));
+            return cmk_fail(cmk_sqlite_errno(e), "store directory %s can't be made: %s", path, strerror(e));
         if (i < n)
             path[i] = '/';
     }
@@ -119,10 +114,8 @@ cmk_rc cmk_sqlite_directory(const char *directory, bool create, char **real)
     }
     if (!*real) {
         int e = errno;
-        return cmk_fail(e == ENOENT   ? CMK_E_NOT_FOUND
-                        : e == EACCES ? CMK_E_PERMISSION
-                                      : CMK_E_IO,
-                        "store directory %s: %s", directory, strerror(e));
+        return cmk_fail(e == ENOENT ? CMK_E_NOT_FOUND : cmk_sqlite_errno(e), "store directory %s: %s", directory,
+                        strerror(e));
     }
     if (stat(*real, &st) != 0 || !S_ISDIR(st.st_mode))
         rc = cmk_fail(CMK_E_CONFIG, "store %s is not a directory", *real);
@@ -190,7 +183,8 @@ static int share_one(int dir, const char *name, gid_t gid, mode_t mode)
         return 0;
     if (gid != (gid_t)-1 && st.st_gid != gid && fchownat(dir, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) != 0)
         return errno;
-    return fchmodat(dir, name, mode, 0) == 0 ? 0 : errno;
+    /* a member of the group could put a link there meanwhile, so even this must not follow one */
+    return fchmodat(dir, name, mode, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
 }
 
 /* Everything in the directory and one level below it (audit/). By name: a descriptor of a database must not be opened,
@@ -202,8 +196,14 @@ static int share_all(int dir, gid_t gid, int depth)
     int e = 0;
     int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
-    if (!d)
-        return errno;
+    if (!d) {
+        e = errno;
+        if (copy >= 0)
+            close(copy);
+        return e;
+    }
+    /* a stream of our own: only threads that share one are in each other's way */
+    // cppcheck-suppress readdirCalled
     for (struct dirent *entry; !e && (entry = readdir(d));) {
         const char *name = entry->d_name;
         if (!strcmp(name, ".") || !strcmp(name, "..") || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
@@ -239,7 +239,7 @@ cmk_rc cmk_sqlite_share_files(const char *directory, gid_t gid)
         close(dir);
     if (!e)
         return CMK_OK;
-    return cmk_fail(e == EROFS ? CMK_E_READ_ONLY : CMK_E_PERMISSION,
+    return cmk_fail(cmk_sqlite_errno(e),
                     "store directory %s: group and mode can't be changed: %s; run this as its owner", directory,
                     strerror(e));
 }

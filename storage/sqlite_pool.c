@@ -8,10 +8,10 @@
 #include "storage/sqlite.h"
 #include "util/log.h"
 
-/* Files to which this process has inherited a connection that was in use when it was forked. */
+/* Files to which this process has inherited a connection that was in use when it, or the process that forked it, was
+ * forked: never forgotten, since SQLite does not forget them either. */
 #define FORKED_MAX 16
 static struct {
-    pid_t pid;
     size_t count;
     struct {
         dev_t device;
@@ -77,7 +77,7 @@ static bool all_idle(const cmk_sqlite_store *s)
 
 static cmk_sqlite_slot *find_free(cmk_sqlite_store *s, cmk_sqlite_role role)
 {
-    size_t n = role == ROLE_READER ? CMK_SQLITE_READERS : 1;
+    size_t n = role == ROLE_READER ? CMK_SQLITE_READERS : role == ROLE_WATCH ? CMK_SQLITE_WATCHERS : 1;
     cmk_sqlite_slot *closed = NULL;
     for (size_t i = role; i < role + n; i++) {
         if (!s->slot[i].busy && s->slot[i].conn.db)
@@ -122,6 +122,13 @@ static cmk_rc wait_for_slot(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlit
     }
 }
 
+/* Is the file that is open no longer the one of that name? */
+static bool has_moved(const cmk_sqlite_conn *c)
+{
+    int moved = 0;
+    return c->db && sqlite3_file_control(c->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
 /* A fresh connection reads the newest state by itself; what is remembered is which file that was. */
 static cmk_rc open_slot(cmk_sqlite_store *s, cmk_sqlite_slot *slot, bool attempts)
 {
@@ -133,6 +140,10 @@ static cmk_rc open_slot(cmk_sqlite_store *s, cmk_sqlite_slot *slot, bool attempt
         return rc;
     slot->data_version = -1;
     cmk_sqlite_identify(s->path, s->shm_path, &now);
+    if (has_moved(&slot->conn)) { /* what was looked at is not what is open */
+        cmk_sqlite_disconnect(&slot->conn, false);
+        return cmk_fail(CMK_E_BUSY, "store %s: its file was replaced at this moment; try again", s->base.directory);
+    }
     CMK_WITH_MUTEX(&s->lock);
     if (!s->seen.known)
         s->seen = now;
@@ -146,6 +157,9 @@ cmk_rc cmk_sqlite_lend(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlite_slo
     uint32_t epoch = 0;
     cmk_rc rc = CMK_E_INTERNAL;
     *out = NULL;
+    if (s->owner != getpid())
+        return cmk_fail(CMK_E_FORKED, "store %s was opened before this process was forked; open it again",
+                        s->base.directory);
     if (role != ROLE_ATTEMPTS)
         cmk_sqlite_identify(s->path, s->shm_path, &now);
     {
@@ -157,6 +171,9 @@ cmk_rc cmk_sqlite_lend(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlite_slo
     }
     if (rc != CMK_OK || !*out)
         return rc;
+    /* The counters, which nobody watches for changes, are asked about each time: a login can afford it. */
+    if (role == ROLE_ATTEMPTS && has_moved(&(*out)->conn))
+        cmk_sqlite_disconnect(&(*out)->conn, false);
     if (!(*out)->conn.db) {
         rc = open_slot(s, *out, role == ROLE_ATTEMPTS);
     } else if ((*out)->epoch != epoch) {
@@ -172,6 +189,11 @@ cmk_rc cmk_sqlite_lend(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlite_slo
 
 void cmk_sqlite_return(cmk_sqlite_store *s, cmk_sqlite_slot *slot)
 {
+    cmk_sqlite_conn *c = &slot->conn;
+    /* A connection that can't get out of its transaction must not be lent again. */
+    if (c->db && !sqlite3_get_autocommit(c->db) && cmk_sqlite_run(c, STMT_ROLLBACK) != CMK_OK &&
+        !sqlite3_get_autocommit(c->db))
+        cmk_sqlite_disconnect(c, false);
     CMK_WITH_MUTEX(&s->lock);
     slot->busy = false;
     pthread_cond_broadcast(&s->idle);
@@ -194,43 +216,39 @@ void cmk_sqlite_pool_close(cmk_sqlite_store *s)
     pool_free(s);
 }
 
-static void remember_forked(const cmk_sqlite_slot *slot)
+static void remember_forked(const char *path)
 {
     struct stat st;
-    if (stat(slot->conn.path, &st) != 0)
+    if (stat(path, &st) != 0)
         return;
     CMK_WITH_MUTEX(&forked_lock);
-    if (forked.pid != getpid())
-        forked.count = 0; /* a grandchild's own story */
-    forked.pid = getpid();
-    if (forked.count == FORKED_MAX)
-        return;
-    forked.file[forked.count].device = st.st_dev;
-    forked.file[forked.count].inode = st.st_ino;
+    if (forked.count < FORKED_MAX) {
+        forked.file[forked.count].device = st.st_dev;
+        forked.file[forked.count].inode = st.st_ino;
+    }
     forked.count++;
 }
 
 /* SQLite keeps one list of open files for the process. As long as the parent's are on it, a connection that the child
  * opens believes that it has the parent's locks, which a child does not inherit. So idle connections are closed here,
- * without touching log, shared memory or (locks are the process's own) any lock of the parent. One that another thread
- * was using at the fork can't be: it is left alone, and the file not opened again. */
+ * without touching log, shared memory or (locks are the process's own) any lock of the parent. If another thread was
+ * using one at the fork, be it to the counters, it can't be closed, and SQLite may even be stuck at a lock of its own
+ * that this thread held: then all are left alone, and the store is not opened again. */
 void cmk_sqlite_pool_abandon(cmk_sqlite_store *s)
 {
     bool in_use = false;
-    for (size_t i = 0; i < CMK_SQLITE_SLOTS; i++) {
-        if (!s->slot[i].busy) {
-            cmk_sqlite_disconnect(&s->slot[i].conn, false);
-        } else if (s->slot[i].conn.path) {
-            remember_forked(&s->slot[i]);
-            in_use = true;
-        }
+    for (size_t i = 0; i < CMK_SQLITE_SLOTS; i++)
+        in_use = in_use || s->slot[i].busy;
+    if (in_use) {
+        remember_forked(s->path);
+        return;
     }
-    if (!in_use) {
-        free(s->path);
-        free(s->shm_path);
-        free(s->base.directory);
-        free(s); /* not its locks: their state at the fork is unknown */
-    }
+    for (size_t i = 0; i < CMK_SQLITE_SLOTS; i++)
+        cmk_sqlite_disconnect(&s->slot[i].conn, false);
+    free(s->path);
+    free(s->shm_path);
+    free(s->base.directory);
+    free(s); /* not its locks: their state at the fork is unknown */
 }
 
 cmk_rc cmk_sqlite_check_forked(const char *path)
@@ -239,12 +257,14 @@ cmk_rc cmk_sqlite_check_forked(const char *path)
     if (stat(path, &st) != 0)
         return CMK_OK;
     CMK_WITH_MUTEX(&forked_lock);
-    for (size_t i = 0; i < forked.count; i++)
-        if (forked.file[i].device == st.st_dev && forked.file[i].inode == st.st_ino)
-            return cmk_fail(
-                CMK_E_FORKED,
-                "store %s: this process was forked while another thread was using it; fork when no call is under "
-                "way, or execute a new program",
-                path);
+    bool is_one = forked.count > FORKED_MAX; /* more than are remembered: any may be one */
+    for (size_t i = 0; !is_one && i < forked.count; i++)
+        is_one = forked.file[i].device == st.st_dev && forked.file[i].inode == st.st_ino;
+    if (is_one)
+        return cmk_fail(
+            CMK_E_FORKED,
+            "store %s: this process was forked while another thread was using it; fork when no call is under "
+            "way, or execute a new program",
+            path);
     return CMK_OK;
 }

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE 1
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,8 +170,9 @@ static cmk_rc set_up(cmk_sqlite_conn *c)
     return execute(c, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY");
 }
 
-/* After the first read, which may already need locks and the log. */
-static const char write_settings[] = "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
+/* After the first read, which may already need locks and the log. The journal mode is stored in the file, and a copy
+ * that a tool made may have lost it. */
+static const char write_settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;"
                                      "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 4194304";
 
 static void drop(cmk_sqlite_conn *c)
@@ -294,21 +296,35 @@ cmk_rc cmk_sqlite_migrate(cmk_sqlite_conn *c, const cmk_sqlite_schema *schema)
     return rc;
 }
 
+/* An empty file with its final owner and mode. SQLite would make it readable for others at first, and who opens it then
+ * can read on. */
+static cmk_rc make_file(const char *path, const struct stat *dir)
+{
+    bool shared = (dir->st_mode & S_IWGRP) != 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && (geteuid() != 0 || fchown(fd, dir->st_uid, dir->st_gid) == 0) &&
+              fchmod(fd, shared ? 0660 : 0600) == 0;
+    int e = errno;
+    if (fd >= 0)
+        close(fd);
+    return ok ? CMK_OK : cmk_fail(cmk_sqlite_errno(e), "store file %s can't be made: %s", path, strerror(e));
+}
+
 /* Makes a whole database at c->path, which is ours alone. */
 static cmk_rc build(cmk_sqlite_conn *c, const cmk_sqlite_schema *schema, const struct stat *dir)
 {
     char sql[64];
-    bool shared = (dir->st_mode & S_IWGRP) != 0;
+    cmk_rc res = make_file(c->path, dir);
+    if (res != CMK_OK)
+        return res;
     int rc = sqlite3_open_v2(c->path, &c->db,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-                                 SQLITE_OPEN_EXRESCODE,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+                                 SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
                              NULL);
     if (rc != SQLITE_OK)
         return cmk_sqlite_fail(c, rc);
-    if (chmod(c->path, shared ? 0660 : 0600) != 0 || (geteuid() == 0 && lchown(c->path, dir->st_uid, dir->st_gid) != 0))
-        return cmk_fail(CMK_E_PERMISSION, "store file %s: owner and mode can't be set: %s", c->path, strerror(errno));
     snprintf(sql, sizeof sql, "PRAGMA application_id = %d", schema->application_id);
-    cmk_rc res = set_up(c);
+    res = set_up(c);
     if (res == CMK_OK)
         res = execute(c, "PRAGMA synchronous = FULL");
     if (res == CMK_OK)
@@ -335,15 +351,18 @@ cmk_rc cmk_sqlite_create(const char *directory, const cmk_sqlite_schema *schema)
              schema->file);
     c.path = cmk_sqlite_path(directory, name);
     char *temp = c.path ? strdup(c.path) : NULL;
-    if (!final || !temp || stat(directory, &dir) != 0) {
+    if (!final || !temp) {
         rc = cmk_fail(CMK_E_NO_MEMORY, "out of memory");
+        goto out;
+    }
+    if (stat(directory, &dir) != 0) {
+        rc = cmk_fail(cmk_sqlite_errno(errno), "store directory %s: %s", directory, strerror(errno));
         goto out;
     }
     rc = build(&c, schema, &dir);
     cmk_sqlite_disconnect(&c, rc == CMK_OK);
     if (rc == CMK_OK && link(temp, final) != 0 && errno != EEXIST) /* EEXIST: somebody was first, theirs is as good */
-        rc = cmk_fail(errno == ENOSPC ? CMK_E_FULL : CMK_E_IO, "store file %s can't be made: %s", final,
-                      strerror(errno));
+        rc = cmk_fail(cmk_sqlite_errno(errno), "store file %s can't be made: %s", final, strerror(errno));
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
         if (snprintf(side, sizeof side, "%s%s", temp, suffixes[i]) < (int)sizeof side)

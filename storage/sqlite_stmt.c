@@ -98,6 +98,12 @@ static const mapping *look_up(const mapping *table, size_t n, int code)
     return NULL;
 }
 
+cmk_rc cmk_sqlite_errno(int e)
+{
+    const mapping *m = look_up(by_errno, sizeof by_errno / sizeof by_errno[0], e);
+    return m ? m->rc : CMK_E_IO;
+}
+
 cmk_rc cmk_sqlite_fail(const cmk_sqlite_conn *c, int rc)
 {
     static const mapping unknown = {0, CMK_E_INTERNAL, "this is an error in cmk11; please report it"};

@@ -158,7 +158,9 @@ cmk_rc cmk_txn_get(cmk_txn *t, const cmk_record_key *key, cmk_record *out)
 
 cmk_rc cmk_txn_put(cmk_txn *t, const cmk_record *record, uint64_t expected)
 {
-    cmk_rc rc = check_key(t, record ? &record->key : NULL);
+    if (!record)
+        return cmk_fail(CMK_E_ARGUMENT, "no record to write given");
+    cmk_rc rc = check_key(t, &record->key);
     if (rc == CMK_OK)
         rc = check_write(t, expected);
     if (rc == CMK_OK)

@@ -139,7 +139,7 @@ cmk_rc cmk_authenticate(cmk_vault *vault, const cmk_who *who, cmk_bytes pin, cmk
 {
     cmk_store *store = vault->core->store;
     cmk_bytes name;
-    target t;
+    target t = {.threshold = 0};
     vault_keys keys;
     memset(out, 0, sizeof(*out));
     cmk_rc rc = find_target(vault, who, &name, &t);

@@ -114,7 +114,7 @@ static bool grow(cmk_cache *c)
     if (c->count < c->slot_count)
         return true;
     size_t n = c->slot_count ? c->slot_count * 2 : SLOTS_FIRST;
-    entry **slots = calloc(n, sizeof *slots);
+    entry **slots = calloc(n, sizeof(entry *));
     if (!slots)
         return c->slot_count > 0;
     for (entry *e = c->newest; e; e = e->older) {
@@ -230,10 +230,4 @@ void cmk_cache_drop(cmk_cache *c, cmk_bytes key)
     cmk_ref *gone = e ? take_out(c, e) : NULL;
     cmk_mutex_unlock(&c->lock);
     cmk_ref_put(gone);
-}
-
-size_t cmk_cache_count(cmk_cache *c)
-{
-    CMK_WITH_MUTEX(&c->lock);
-    return c->count;
 }

@@ -29,6 +29,5 @@ void cmk_cache_put(cmk_cache *c, cmk_bytes key, uint64_t tag, cmk_ref *object);
 cmk_ref *cmk_cache_keep(cmk_cache *c, cmk_bytes key, uint64_t tag, cmk_ref *object);
 /* Takes key out, if it is in. */
 void cmk_cache_drop(cmk_cache *c, cmk_bytes key);
-size_t cmk_cache_count(cmk_cache *c);
 
 #endif

@@ -90,12 +90,15 @@ void cmk_core_close(cmk_core *core)
 
 void cmk_core_abandon(cmk_core *core)
 {
+    static cmk_core *abandoned;
     if (!core)
         return;
-    cmk_store *store = core->store;
-    core->forked = true;
-    core_free(core);
-    cmk_store_abandon(store);
+    cmk_store_abandon(core->store);
+    core->store = NULL;
+    /* Another thread of the parent may have held any of the locks inside, for ever now: what they guard stays where it
+     * is. */
+    core->before = abandoned;
+    abandoned = core;
 }
 
 /* ---- vaults in memory ---- */
@@ -172,6 +175,14 @@ cmk_rc cmk_vault_fingerprint(const cmk_id *id, const uint8_t admin_first[CMK_CUR
     return rc;
 }
 
+void cmk_vault_set_anchor(cmk_vault *vault, const uint8_t admin_public[CMK_CURVE_KEY_SIZE])
+{
+    cmk_rwlock_write(&vault->lock);
+    memcpy(vault->anchor, admin_public, CMK_CURVE_KEY_SIZE);
+    vault->anchored = true;
+    cmk_rwlock_unlock(&vault->lock);
+}
+
 static const cmk_vault_pin *pin_of(const cmk_core *core, cmk_bytes name)
 {
     for (size_t i = 0; i < core->config->pin_count; i++)
@@ -200,6 +211,8 @@ cmk_rc cmk_vault_rec_check(const cmk_vault *vault, const cmk_vault_rec *rec, con
     cmk_bytes none = {NULL, 0};
     if (!cmk_id_equal(&rec->id, &vault->id))
         return cmk_tampered(label, CMK_KIND_VAULT, none, "it is another vault's");
+    if (cmk_name_check(CMK_NAME_VAULT, rec->name) != CMK_OK)
+        return cmk_tampered(label, CMK_KIND_VAULT, none, "it has a name that no release gives");
     /* No release changes admin keys yet, so nobody can have done so honestly. */
     if (rec->admin_generation != 1 || rec->succession.len > 0 ||
         memcmp(rec->admin_first, rec->admin_public, CMK_CURVE_KEY_SIZE) != 0)

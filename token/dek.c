@@ -14,11 +14,6 @@ cmk_rc cmk_token_seed(const void *seed, size_t n)
     return cmk_random_add(seed, n);
 }
 
-cmk_rc cmk_token_id_new(cmk_id *out)
-{
-    return cmk_id_new(out);
-}
-
 cmk_rc cmk_dek_generate(size_t n, cmk_secret *out)
 {
     cmk_rc rc = cmk_secret_new(out, n);

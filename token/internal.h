@@ -14,7 +14,7 @@ struct cmk_core {
     cmk_config *config; /* a copy of what token/ reads: pins of vault keys */
     cmk_mutex lock;     /* rank CORE: the list of vaults */
     cmk_vault *vaults;  /* every vault that this process has looked at; kept until close, so that caches stay warm */
-    bool forked;
+    cmk_core *before;   /* of a core that a forked child has abandoned: the one abandoned before it */
 };
 
 /* Takes over store (a unit test's memory store, say). */
@@ -23,6 +23,7 @@ CMK_MUST_USE cmk_rc cmk_core_open_store(cmk_store *store, const cmk_config *conf
 /* A root as last verified. body is kept to be compared. */
 typedef struct cmk_root_state {
     bool verified;
+    uint64_t generation; /* the store's, at which this was its root */
     uint64_t change;
     uint8_t hash[CMK_SHA256_SIZE]; /* of the body: "previous root" of the next */
     cmk_buf body;
@@ -56,6 +57,8 @@ struct cmk_vault {
 CMK_MUST_USE cmk_rc cmk_vault_by_id(cmk_core *core, const cmk_id *id, cmk_vault **out);
 /* Brings the verified state up to date when the store has changed; a comparison of two numbers when not. CMK_E_NOT_FOUND when the vault is gone or deleted. */
 CMK_MUST_USE cmk_rc cmk_vault_refresh(cmk_vault *vault);
+/* From now on this process takes no other admin key for this vault. */
+void cmk_vault_set_anchor(cmk_vault *vault, const uint8_t admin_public[CMK_CURVE_KEY_SIZE]);
 /* Made and freed with the vault, by the file that owns the type. */
 cmk_node_cache *cmk_node_cache_new(void);
 void cmk_node_cache_free(cmk_node_cache *c);
@@ -92,7 +95,6 @@ struct cmk_login {
     cmk_id principal;
     cmk_role role;
     char name[CMK_PRINCIPAL_NAME_MAX + 1];
-    _Atomic uint64_t principal_revision; /* of the PRINCIPAL record that was verified */
     uint64_t credential_revision;  /* of the credential that the PIN opened */
     int64_t expires;               /* of the principal; 0: never */
     uint8_t x25519_public[CMK_CURVE_KEY_SIZE];
@@ -108,6 +110,8 @@ void cmk_prepared_cache_free(cmk_prepared_cache *c);
 
 /* Finds a key by what, id (NULL: any) and generation (0: the newest). Call with login->lock held for reading; the result is valid as long. NULL when the login has none. */
 const uint8_t *cmk_login_key(const cmk_login *login, uint8_t what, const cmk_id *id, uint32_t generation, uint32_t *generation_out);
+/* Is the login still in force in what view sees? A writer asks this in its transaction: to get there may have taken a while. CMK_E_NOT_LOGGED_IN. */
+CMK_MUST_USE cmk_rc cmk_login_check_in(cmk_login *login, cmk_view *view);
 /* What login signs with, for cmk_view_open(); valid while login->lock is held for reading. */
 void cmk_login_signers(const cmk_login *login, cmk_signers *out);
 

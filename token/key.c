@@ -6,7 +6,6 @@
 
 #include "token/key.h"
 #include "token/prepared.h"
-#include "util/clock.h"
 
 #define KEYS_MAX 100000
 #define TRIES 16 /* another writer was faster: look again */
@@ -17,7 +16,7 @@ typedef struct making {
     const cmk_key_spec *spec;
     cmk_bytes name;
     char name_hex[2 * CMK_ID_SIZE + 1];
-    int64_t now;
+    uint64_t now;
     cmk_id new_key; /* id of the key, should one be made */
     cmk_id version;
     /* what a look at the vault has found: */
@@ -46,7 +45,7 @@ static void making_clear(making *m)
 
 /* ---- checks ---- */
 
-static cmk_rc check_spec(const cmk_key_spec *s, int64_t now)
+static cmk_rc check_spec(const cmk_key_spec *s, uint64_t now)
 {
     if (s->bits != 2048 && s->bits != 3072 && s->bits != 4096)
         return cmk_fail(CMK_E_KEY_SIZE, "a KEK has 2048, 3072 or 4096 bits, not %u", s->bits);
@@ -61,7 +60,7 @@ static cmk_rc check_spec(const cmk_key_spec *s, int64_t now)
         return cmk_fail(CMK_E_ARGUMENT, "times before 1970 are not possible");
     if (s->expires != 0 && s->expires <= s->not_before)
         return cmk_fail(CMK_E_ARGUMENT, "a key must expire after it becomes valid");
-    if (s->expires != 0 && s->expires <= now)
+    if (s->expires != 0 && (uint64_t)s->expires <= now)
         return cmk_fail(CMK_E_ARGUMENT, "the time of expiry is in the past");
     return CMK_OK;
 }
@@ -101,6 +100,8 @@ static cmk_rc check_existing(const making *m, const cmk_key_rec *key)
         return cmk_fail(CMK_E_ACTION_PROHIBITED, "key %.*s is deleted; recover or purge it first", n, name);
     if (!m->spec->or_new_version)
         return cmk_fail(CMK_E_EXISTS, "a key %.*s exists already; rotate it to get a new version", n, name);
+    if (!cmk_policy_allows(m->login->role, CMK_ACT_KEY_ROTATE))
+        return cmk_fail(CMK_E_FORBIDDEN, "the role %s does not rotate keys", cmk_role_name(m->login->role));
     if (key->versions >= CMK_VERSIONS_MAX || key->last_number == UINT32_MAX)
         return cmk_fail(CMK_E_ACTION_PROHIBITED, "key %.*s has %d versions already", n, name, CMK_VERSIONS_MAX);
     if ((m->spec->ops & ~key->ops) != 0)
@@ -173,7 +174,7 @@ static cmk_rc plan(making *m)
     CMK_VIEW_AUTO *view = NULL;
     CMK_RECORD_AUTO row = {.revision = 0};
     CMK_RECORD_AUTO keykey = {.revision = 0};
-    cmk_key_rec key;
+    cmk_key_rec key = {.enabled = 0};
     cmk_rc rc = cmk_view_open(m->vault, CMK_TXN_READ, NULL, &view);
     if (rc == CMK_OK)
         rc = look(m, view, &row, &key, &m->exists);
@@ -208,7 +209,7 @@ static cmk_rc make_pair(making *m)
         rc = cmk_rsa_private_public(m->pair, &m->modulus, &m->exponent);
     cmk_buf_u8(&m->certificate, CMK_FORMAT_CERTIFICATE);
     if (rc == CMK_OK)
-        rc = cmk_rsa_self_certificate(m->pair, m->name, m->now, &m->certificate);
+        rc = cmk_rsa_self_certificate(m->pair, m->name, (int64_t)m->now, &m->certificate);
     if (rc == CMK_OK)
         rc = cmk_buf_ok(&m->certificate);
     return rc;
@@ -221,7 +222,7 @@ static void key_rec_new(const making *m, cmk_key_rec *key)
     *key = (cmk_key_rec){.id = m->key,
                          .name = m->name,
                          .enabled = 1,
-                         .created = (uint64_t)m->now,
+                         .created = m->now,
                          .created_by = m->login->principal,
                          .ops = asked_ops(m),
                          .keykey_generation = m->keykey_generation,
@@ -230,7 +231,8 @@ static void key_rec_new(const making *m, cmk_key_rec *key)
 
 static void version_rec_new(const making *m, const cmk_key_rec *key, cmk_version_rec *v)
 {
-    uint64_t from = (uint64_t)(m->spec->not_before > m->now ? m->spec->not_before : m->now);
+    uint64_t not_before = (uint64_t)m->spec->not_before;
+    uint64_t from = not_before > m->now ? not_before : m->now;
     uint64_t expires = (uint64_t)m->spec->expires;
     if (expires == 0 && key->expires_in != 0 && key->expires_in <= INT64_MAX - from)
         expires = from + key->expires_in;
@@ -239,9 +241,9 @@ static void version_rec_new(const making *m, const cmk_key_rec *key, cmk_version
                            .number = key->last_number,
                            .origin = CMK_ORIGIN_GENERATED,
                            .enabled = 1,
-                           .created = (uint64_t)m->now,
-                           .changed = (uint64_t)m->now,
-                           .not_before = (uint64_t)m->spec->not_before,
+                           .created = m->now,
+                           .changed = m->now,
+                           .not_before = not_before,
                            .expires = expires,
                            .created_by = m->login->principal,
                            .changed_by = m->login->principal,
@@ -310,6 +312,8 @@ static cmk_rc write_records(making *m)
     if (rc == CMK_OK)
         rc = cmk_view_open(m->vault, CMK_TXN_WRITE, &w->signers, &view);
     if (rc == CMK_OK)
+        rc = cmk_login_check_in(m->login, view);
+    if (rc == CMK_OK)
         rc = look(m, view, &row, &key, &exists);
     if (rc != CMK_OK)
         return rc;
@@ -322,21 +326,12 @@ static cmk_rc write_records(making *m)
     key.last_number++;
     key.current = key.last_number;
     key.versions++;
-    key.changed = (uint64_t)m->now;
+    key.changed = m->now;
     key.changed_by = m->login->principal;
     rc = put_version(m, view, &key);
     if (rc == CMK_OK)
         rc = put_key(m, view, &key, exists ? row.revision : 0);
     return rc == CMK_OK ? cmk_view_commit(&view) : rc;
-}
-
-/* After CMK_E_IO from a commit only reading tells whether it took place. */
-static bool arrived(making *m)
-{
-    cmk_version *v = NULL;
-    cmk_rc rc = cmk_version_find(m->vault, CMK_BY_VERSION_ID, cmk_bytes_of(m->version.b, CMK_ID_SIZE), &v);
-    cmk_version_put(v);
-    return rc == CMK_OK;
 }
 
 static cmk_rc write_with_retries(making *m)
@@ -349,7 +344,7 @@ static cmk_rc write_with_retries(making *m)
         if (rc != CMK_E_CONFLICT && (rc != CMK_E_BUSY || i > 0)) /* a busy store has been waited for already */
             break;
     }
-    return rc == CMK_E_IO && arrived(m) ? CMK_OK : rc;
+    return rc;
 }
 
 static cmk_rc prepare(making *m)
@@ -387,7 +382,7 @@ cmk_rc cmk_key_create(cmk_login *login, const cmk_key_spec *spec, cmk_version **
     cmk_rc rc = check_officer(login, CMK_ACT_KEY_CREATE);
     if (rc != CMK_OK)
         return rc;
-    making m = {.login = login, .vault = login->vault, .spec = spec, .now = cmk_now()};
+    making m = {.login = login, .vault = login->vault, .spec = spec, .now = cmk_record_time()};
     rc = prepare(&m);
     if (rc == CMK_OK)
         rc = cmk_login_check(login); /* making a pair takes long */
@@ -404,11 +399,13 @@ cmk_rc cmk_key_create(cmk_login *login, const cmk_key_spec *spec, cmk_version **
 
 /* ---- undo ---- */
 
-/* Removes one record, whatever its revision. */
+/* Removes one record, whatever its revision. One that no tree vouches for may be gone already. */
 static cmk_rc remove_record(cmk_view *view, const cmk_record_key *rk)
 {
     CMK_RECORD_AUTO row = {.revision = 0};
     cmk_rc rc = cmk_view_get(view, rk, &row);
+    if (rc == CMK_E_NOT_FOUND && cmk_kind_tree((cmk_kind)rk->kind) == CMK_TREE_NONE)
+        return CMK_OK;
     return rc == CMK_OK ? cmk_view_delete(view, rk, row.revision) : rc;
 }
 
@@ -428,6 +425,9 @@ cmk_rc cmk_key_remove_empty(cmk_view *view, const cmk_key_rec *key)
     CMK_ROWS_AUTO rows = {NULL, 0, 0};
     cmk_record_key rk = cmk_rkey_id(&cmk_view_vault(view)->id, CMK_KIND_KEY, &key->id);
     cmk_rc rc = cmk_rows_read_key(view, CMK_KIND_KEYKEY, &key->id, &rows);
+    if (rc == CMK_OK && rows.count == 0)
+        rc = cmk_fail(CMK_E_TAMPERED, "the key keys of key %.*s are missing", (int)key->name.len,
+                      (const char *)key->name.data);
     for (size_t i = 0; rc == CMK_OK && i < rows.count; i++)
         rc = cmk_view_delete(view, &rows.rows[i].key, rows.rows[i].revision);
     if (rc == CMK_OK)
@@ -442,20 +442,17 @@ static cmk_rc step_back(cmk_view *view, cmk_login *login, const cmk_record *row,
     CMK_BUF_AUTO body = CMK_BUF_INIT;
     cmk_version_rec newest;
     cmk_rc rc = cmk_rows_read_key(view, CMK_KIND_VERSION, &key->id, &rows);
-    /* The listing may or may not show what this transaction has removed: the newest below the one undone counts. */
-    size_t i = rows.count;
-    do {
-        if (rc == CMK_OK && i == 0)
-            rc = cmk_fail(CMK_E_TAMPERED, "the other versions of key %.*s are missing", (int)key->name.len,
-                          (const char *)key->name.data);
-        if (rc == CMK_OK)
-            rc = cmk_version_rec_decode(cmk_buf_view(&rows.rows[--i].body), &newest);
-    } while (rc == CMK_OK && newest.number >= key->current);
+    /* With one missing, another than the one before would become the current version. */
+    if (rc == CMK_OK && (rows.count == 0 || rows.count != key->versions - 1))
+        rc = cmk_fail(CMK_E_TAMPERED, "versions of key %.*s are missing", (int)key->name.len,
+                      (const char *)key->name.data);
+    if (rc == CMK_OK)
+        rc = cmk_version_rec_decode(cmk_buf_view(&rows.rows[rows.count - 1].body), &newest);
     if (rc != CMK_OK)
         return rc;
     key->current = newest.number;
     key->versions--;
-    key->changed = (uint64_t)cmk_now();
+    key->changed = cmk_record_time();
     key->changed_by = login->principal;
     cmk_key_rec_encode(key, &body);
     return put_body(view, &row->key, &body, row->revision);
@@ -465,7 +462,7 @@ static cmk_rc undo(cmk_view *view, cmk_login *login, cmk_version *v)
 {
     CMK_RECORD_AUTO row = {.revision = 0};
     CMK_RECORD_AUTO version_row = {.revision = 0};
-    cmk_key_rec key;
+    cmk_key_rec key = {.enabled = 0};
     cmk_version_rec rec;
     cmk_rc rc = cmk_key_read(view, &v->key, &row, &key);
     if (rc == CMK_OK)
@@ -480,29 +477,41 @@ static cmk_rc undo(cmk_view *view, cmk_login *login, cmk_version *v)
     return key.versions <= 1 ? cmk_key_remove_empty(view, &key) : step_back(view, login, &row, &key);
 }
 
+static cmk_rc undo_once(cmk_login *login, cmk_version *version)
+{
+    CMK_WRITER_AUTO *w = NULL;
+    CMK_VIEW_AUTO *view = NULL;
+    cmk_rc rc = cmk_writer_open(login, &w);
+    if (rc == CMK_OK)
+        rc = cmk_view_open(login->vault, CMK_TXN_WRITE, &w->signers, &view);
+    if (rc == CMK_OK)
+        rc = cmk_login_check_in(login, view);
+    if (rc == CMK_OK)
+        rc = undo(view, login, version);
+    return rc == CMK_OK ? cmk_view_commit(&view) : rc;
+}
+
 cmk_rc cmk_key_undo_version(cmk_login *login, cmk_version *version)
 {
     cmk_rc rc = check_officer(login, CMK_ACT_KEY_CREATE);
     if (rc == CMK_OK && (!version || version->vault != login->vault))
         rc = cmk_fail(CMK_E_ARGUMENT, "the login is for another vault than the version");
-    for (unsigned i = 0; rc == CMK_OK && i < TRIES; i++) {
-        CMK_WRITER_AUTO *w = NULL;
-        CMK_VIEW_AUTO *view = NULL;
-        if (!atomic_load(&version->made) || atomic_load(&version->used))
-            return cmk_fail(CMK_E_ACTION_PROHIBITED,
-                            "this version was not just made here, or was used since; delete the key instead");
-        rc = cmk_writer_open(login, &w);
+    if (rc != CMK_OK)
+        return rc;
+    /* A wrap says first that it uses the version and looks second whether it is being undone: one of the two gives way.
+     */
+    atomic_store(&version->undoing, true);
+    if (!atomic_load(&version->made) || atomic_load(&version->used))
+        rc = cmk_fail(CMK_E_ACTION_PROHIBITED,
+                      "this version was not just made here, or was used since; delete the key instead");
+    for (unsigned i = 0; rc == CMK_OK || (rc == CMK_E_CONFLICT && i < TRIES); i++) {
+        rc = undo_once(login, version);
         if (rc == CMK_OK)
-            rc = cmk_view_open(login->vault, CMK_TXN_WRITE, &w->signers, &view);
-        if (rc == CMK_OK)
-            rc = undo(view, login, version);
-        if (rc == CMK_OK)
-            rc = cmk_view_commit(&view);
-        if (rc != CMK_E_CONFLICT)
             break;
-        rc = CMK_OK;
     }
     if (rc == CMK_OK)
         cmk_prepared_drop(login, version);
+    else
+        atomic_store(&version->undoing, false);
     return rc;
 }

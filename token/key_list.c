@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "token/key.h"
+#include "token/prepared.h"
 
 #define PIECE 512
 
@@ -214,7 +215,6 @@ static void version_list_free(version_list *l)
     free(l->v);
     *l = (version_list){NULL, 0};
 }
-#define VERSION_LIST_AUTO __attribute__((cleanup(version_list_free))) version_list
 
 /* Makes objects of all version rows; both listings ascend by key id, so they are walked side by side. */
 static cmk_rc join_all(cmk_vault *vault, cmk_view *view, const cmk_rows *keys, const cmk_rows *versions,
@@ -272,7 +272,7 @@ static cmk_rc read_versions(cmk_vault *vault, bool all, version_list *out)
         rc = cmk_rows_read(view, CMK_KIND_VERSION, &versions);
     if (rc != CMK_OK)
         return rc;
-    out->v = calloc((all ? versions.count : keys.count) + 1, sizeof *out->v);
+    out->v = calloc((all ? versions.count : keys.count) + 1, sizeof(cmk_version *));
     if (!out->v)
         return cmk_fail(CMK_E_NO_MEMORY, "no memory for a listing of versions");
     return all ? join_all(vault, view, &keys, &versions, out) : join_current(vault, view, &keys, out);
@@ -280,10 +280,11 @@ static cmk_rc read_versions(cmk_vault *vault, bool all, version_list *out)
 
 cmk_rc cmk_version_each(cmk_vault *vault, bool all, cmk_rc (*visit)(void *ctx, cmk_version *version), void *ctx)
 {
-    VERSION_LIST_AUTO list = {NULL, 0};
+    version_list list = {NULL, 0};
     cmk_rc rc = read_versions(vault, all, &list);
     for (size_t i = 0; rc == CMK_OK && i < list.count; i++)
         rc = visit(ctx, list.v[i]);
+    version_list_free(&list);
     return rc;
 }
 
@@ -292,7 +293,7 @@ static cmk_rc read_versions_of_key(cmk_vault *vault, const cmk_id *key_id, versi
     CMK_VIEW_AUTO *view = NULL;
     CMK_RECORD_AUTO row = {.revision = 0};
     CMK_ROWS_AUTO rows = {NULL, 0, 0};
-    cmk_key_rec key;
+    cmk_key_rec key = {.enabled = 0};
     cmk_rc rc = open_fresh(vault, &view);
     if (rc == CMK_OK)
         rc = cmk_key_read(view, key_id, &row, &key);
@@ -303,7 +304,7 @@ static cmk_rc read_versions_of_key(cmk_vault *vault, const cmk_id *key_id, versi
                       (const char *)key.name.data, key.versions, rows.count);
     if (rc != CMK_OK)
         return rc;
-    out->v = calloc(rows.count + 1, sizeof *out->v);
+    out->v = calloc(rows.count + 1, sizeof(cmk_version *));
     if (!out->v)
         return cmk_fail(CMK_E_NO_MEMORY, "no memory for a listing of versions");
     for (size_t i = rows.count; rc == CMK_OK && i-- > 0;) {
@@ -320,9 +321,9 @@ static cmk_rc read_versions_of_key(cmk_vault *vault, const cmk_id *key_id, versi
 cmk_rc cmk_key_versions(cmk_vault *vault, const cmk_id *key,
                         cmk_rc (*visit)(void *ctx, const cmk_version_info *version), void *ctx)
 {
-    VERSION_LIST_AUTO list = {NULL, 0};
+    version_list list = {NULL, 0};
     cmk_version_info info;
-    cmk_version_state s;
+    cmk_version_state s = {.gone = true};
     cmk_rc rc = key && visit ? read_versions_of_key(vault, key, &list)
                              : cmk_fail(CMK_E_ARGUMENT, "listing versions needs a key and a visitor");
     for (size_t i = 0; rc == CMK_OK && i < list.count; i++) {
@@ -332,37 +333,45 @@ cmk_rc cmk_key_versions(cmk_vault *vault, const cmk_id *key,
         cmk_version_fill_info(list.v[i], &s, &info);
         rc = visit(ctx, &info);
     }
+    version_list_free(&list);
     return rc;
 }
 
 /* ---- certificates ---- */
 
-cmk_rc cmk_version_certificate(cmk_version *version, cmk_buf *der)
+/* One view: a version that goes away meanwhile must not look like a row that was taken away. */
+static cmk_rc certificate_read(cmk_version *v, cmk_record *out)
 {
     CMK_VIEW_AUTO *view = NULL;
+    CMK_RECORD_AUTO key_row = {.revision = 0};
+    CMK_RECORD_AUTO row = {.revision = 0};
+    cmk_key_rec key = {.enabled = 0};
+    cmk_version_rec rec;
+    const cmk_record_key rk = cmk_rkey_numbered(&v->vault->id, CMK_KIND_CERTIFICATE, &v->key, v->number);
+    cmk_rc rc = open_fresh(v->vault, &view);
+    if (rc == CMK_OK)
+        rc = cmk_key_read(view, &v->key, &key_row, &key);
+    if (rc == CMK_OK)
+        rc = cmk_version_read(view, &v->key, v->number, &row, &rec);
+    if (rc == CMK_E_NOT_FOUND || (rc == CMK_OK && key.deleted_at != 0))
+        return cmk_fail(CMK_E_NOT_FOUND, "this version is not there any more");
+    if (rc == CMK_OK)
+        rc = cmk_view_get(view, &rk, out);
+    return rc == CMK_E_NOT_FOUND ? cmk_fail(CMK_E_TAMPERED, "the certificate of a version is missing") : rc;
+}
+
+cmk_rc cmk_version_certificate(cmk_version *version, cmk_buf *der)
+{
     CMK_RECORD_AUTO row = {.revision = 0};
     uint8_t hash[CMK_SHA256_SIZE];
-    cmk_version_state s;
     if (!version || !der)
         return cmk_fail(CMK_E_ARGUMENT, "no version given");
-    cmk_record_key rk = cmk_rkey_numbered(&version->vault->id, CMK_KIND_CERTIFICATE, &version->key, version->number);
-    cmk_rc rc = cmk_vault_refresh(version->vault);
+    cmk_rc rc = certificate_read(version, &row);
     if (rc == CMK_OK)
-        rc = cmk_version_state_get(version, &s);
-    if (rc == CMK_OK && (s.gone || s.deleted_at != 0))
-        rc = cmk_fail(CMK_E_NOT_FOUND, "this version is not there any more");
-    if (rc == CMK_OK)
-        rc = cmk_view_open(version->vault, CMK_TXN_READ, NULL, &view);
-    if (rc == CMK_OK) {
-        rc = cmk_view_get(view, &rk, &row);
-        if (rc == CMK_E_NOT_FOUND)
-            rc = cmk_fail(CMK_E_TAMPERED, "the certificate of a version is missing");
-    }
-    if (rc == CMK_OK)
-        rc = cmk_body_hash(&rk, cmk_buf_view(&row.body), hash);
+        rc = cmk_body_hash(&row.key, cmk_buf_view(&row.body), hash);
     if (rc == CMK_OK && memcmp(hash, version->certificate_hash, sizeof hash) != 0)
         rc = cmk_fail(CMK_E_TAMPERED, "a certificate is not the one that its version record names");
-    if (rc == CMK_OK && (row.body.len < 2 || row.body.data[0] != 1))
+    if (rc == CMK_OK && (row.body.len < 2 || row.body.data[0] != CMK_FORMAT_CERTIFICATE))
         rc = cmk_fail(CMK_E_FORMAT, "a certificate record has an unknown format");
     if (rc != CMK_OK)
         return rc;

@@ -90,7 +90,6 @@ static cmk_rc login_new(cmk_vault *vault, cmk_authenticated *a, cmk_login **out)
     login->principal = a->principal.id;
     login->role = (cmk_role)rec->role;
     memcpy(login->name, rec->name.data, rec->name.len); /* at most CMK_PRINCIPAL_NAME_MAX by its decoder */
-    atomic_init(&login->principal_revision, a->principal.row.revision);
     login->credential_revision = a->principal.credential_row.revision;
     login->expires = (int64_t)rec->expires;
     memcpy(login->x25519_public, rec->x25519_public, CMK_CURVE_KEY_SIZE);
@@ -109,15 +108,6 @@ static cmk_rc login_new(cmk_vault *vault, cmk_authenticated *a, cmk_login **out)
     return CMK_OK;
 }
 
-/* From now on this process takes no other admin key for this vault. */
-static void set_anchor(cmk_vault *vault, const uint8_t *admin_public)
-{
-    cmk_rwlock_write(&vault->lock);
-    memcpy(vault->anchor, admin_public, CMK_CURVE_KEY_SIZE);
-    vault->anchored = true;
-    cmk_rwlock_unlock(&vault->lock);
-}
-
 cmk_rc cmk_login_open(cmk_vault *vault, const cmk_who *who, cmk_bytes pin, cmk_login **out)
 {
     CMK_AUTHENTICATED_AUTO a = {0};
@@ -126,7 +116,7 @@ cmk_rc cmk_login_open(cmk_vault *vault, const cmk_who *who, cmk_bytes pin, cmk_l
     cmk_rc rc = cmk_authenticate(vault, who, pin, &a);
     if (rc != CMK_OK)
         return rc;
-    set_anchor(vault, a.admin_public);
+    cmk_vault_set_anchor(vault, a.admin_public);
     rc = login_new(vault, &a, &login);
     cmk_attempt_result result = rc == CMK_OK ? CMK_ATTEMPT_SUCCEEDED : CMK_ATTEMPT_VOID;
     cmk_rc settled = cmk_attempt_settle(vault->core->store, &vault->id, &a.principal.id, a.ticket, result,
@@ -144,47 +134,56 @@ cmk_rc cmk_login_open(cmk_vault *vault, const cmk_who *who, cmk_bytes pin, cmk_l
     return rc;
 }
 
-/* The admin tree has changed: does the principal still stand as it did? */
-static cmk_rc check_again(cmk_login *login, bool *revoked)
+static cmk_rc revoked_error(const cmk_login *login)
 {
-    CMK_VIEW_AUTO *view = NULL;
+    return cmk_fail(CMK_E_NOT_LOGGED_IN, "the login of \"%s\" was revoked", login->name);
+}
+
+/* Does the principal still stand as it did at the login? */
+cmk_rc cmk_login_check_in(cmk_login *login, cmk_view *view)
+{
     CMK_RECORD_AUTO row = {0};
     cmk_principal_rec rec;
     const cmk_record_key key = cmk_rkey_id(&login->vault->id, CMK_KIND_PRINCIPAL, &login->principal);
-    cmk_rc rc = cmk_view_open(login->vault, CMK_TXN_READ, NULL, &view);
-    if (rc == CMK_OK)
-        rc = cmk_view_get(view, &key, &row);
+    if (atomic_load(&login->admin_change) == cmk_view_change(view, CMK_TREE_ADMIN))
+        return CMK_OK;
+    cmk_rc rc = cmk_view_get(view, &key, &row);
     if (rc == CMK_E_NOT_FOUND)
-        *revoked = true;
+        return revoked_error(login);
     if (rc == CMK_OK)
         rc = cmk_principal_rec_decode(cmk_buf_view(&row.body), &rec);
     if (rc != CMK_OK)
         return rc;
-    *revoked = rec.state != CMK_PRINCIPAL_ACTIVE || (cmk_role)rec.role != login->role ||
-               rec.min_credential > login->credential_revision ||
-               rec.expires != (uint64_t)login->expires || /* a new date counts from the next login on */
-               memcmp(rec.x25519_public, login->x25519_public, CMK_CURVE_KEY_SIZE) != 0;
-    if (*revoked)
-        return CMK_OK;
-    atomic_store(&login->principal_revision, row.revision);
+    bool revoked = rec.state != CMK_PRINCIPAL_ACTIVE || (cmk_role)rec.role != login->role ||
+                   rec.min_credential > login->credential_revision ||
+                   rec.expires != (uint64_t)login->expires || /* a new date counts from the next login on */
+                   memcmp(rec.x25519_public, login->x25519_public, CMK_CURVE_KEY_SIZE) != 0;
+    if (revoked)
+        return revoked_error(login);
     atomic_store(&login->admin_change, cmk_view_change(view, CMK_TREE_ADMIN));
     return CMK_OK;
 }
 
+static cmk_rc check_again(cmk_login *login)
+{
+    CMK_VIEW_AUTO *view = NULL;
+    cmk_rc rc = cmk_view_open(login->vault, CMK_TXN_READ, NULL, &view);
+    return rc == CMK_OK ? cmk_login_check_in(login, view) : rc;
+}
+
 cmk_rc cmk_login_check(cmk_login *login)
 {
-    bool revoked = false;
     if (!login || atomic_load(&login->ended))
         return cmk_fail(CMK_E_NOT_LOGGED_IN, "not logged in");
     cmk_rc rc = cmk_vault_refresh(login->vault);
     if (rc == CMK_OK && login->expires != 0 && cmk_now() >= login->expires)
-        revoked = true;
+        rc = revoked_error(login);
     else if (rc == CMK_OK && atomic_load(&login->admin_change) != atomic_load(&login->vault->change[CMK_TREE_ADMIN]))
-        rc = check_again(login, &revoked);
-    if (revoked || rc == CMK_E_NOT_FOUND) {
+        rc = check_again(login);
+    if (rc == CMK_E_NOT_FOUND) /* the whole vault */
+        rc = revoked_error(login);
+    if (rc == CMK_E_NOT_LOGGED_IN)
         cmk_login_end(login);
-        return cmk_fail(CMK_E_NOT_LOGGED_IN, "the login of \"%s\" was revoked", login->name);
-    }
     return rc;
 }
 
@@ -196,11 +195,6 @@ cmk_role cmk_login_role(const cmk_login *login)
 const char *cmk_login_name(const cmk_login *login)
 {
     return login->name;
-}
-
-cmk_vault *cmk_login_vault(const cmk_login *login)
-{
-    return login->vault;
 }
 
 const uint8_t *cmk_login_key(const cmk_login *login, uint8_t what, const cmk_id *id, uint32_t generation,

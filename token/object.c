@@ -102,10 +102,19 @@ bool cmk_object_is_private(const cmk_object *object)
     return object->is_private;
 }
 
+/* Private and public ones apart: the row that a handle is made for may not have been verified yet. */
+static void handle_key(const cmk_id *id, bool is_private, uint8_t key[CMK_ID_SIZE + 1])
+{
+    memcpy(key, id->b, CMK_ID_SIZE);
+    key[CMK_ID_SIZE] = is_private;
+}
+
 cmk_rc cmk_object_handle(cmk_vault *vault, const cmk_id *id, bool is_private, cmk_object **out)
 {
+    uint8_t key[CMK_ID_SIZE + 1];
     cmk_cache *handles = vault->objects->handles;
-    cmk_object *o = (cmk_object *)cmk_cache_get(handles, cmk_bytes_of(id->b, CMK_ID_SIZE), NULL);
+    handle_key(id, is_private, key);
+    cmk_object *o = (cmk_object *)cmk_cache_get(handles, cmk_bytes_of(key, sizeof key), NULL);
     if (!o) {
         cmk_object *made = calloc(1, sizeof *made);
         if (!made)
@@ -115,7 +124,7 @@ cmk_rc cmk_object_handle(cmk_vault *vault, const cmk_id *id, bool is_private, cm
         made->vault = vault;
         made->id = *id;
         made->is_private = is_private;
-        o = (cmk_object *)cmk_cache_keep(handles, cmk_bytes_of(id->b, CMK_ID_SIZE), 0, &made->ref);
+        o = (cmk_object *)cmk_cache_keep(handles, cmk_bytes_of(key, sizeof key), 0, &made->ref);
         cmk_object_put(made);
     }
     *out = o;
@@ -124,7 +133,11 @@ cmk_rc cmk_object_handle(cmk_vault *vault, const cmk_id *id, bool is_private, cm
 
 void cmk_object_forget(cmk_vault *vault, const cmk_id *id)
 {
-    cmk_cache_drop(vault->objects->handles, cmk_bytes_of(id->b, CMK_ID_SIZE));
+    uint8_t key[CMK_ID_SIZE + 1];
+    for (int is_private = 0; is_private < 2; is_private++) {
+        handle_key(id, is_private, key);
+        cmk_cache_drop(vault->objects->handles, cmk_bytes_of(key, sizeof key));
+    }
 }
 
 cmk_sealed *cmk_object_row_take(cmk_object *o, uint64_t *generation)
@@ -319,7 +332,7 @@ static cmk_rc listing_add(listing *l, cmk_object *o)
 {
     if (l->count == l->cap) {
         size_t cap = l->cap ? l->cap * 2 : 16;
-        cmk_object **found = realloc(l->found, cap * sizeof *found);
+        cmk_object **found = realloc(l->found, cap * sizeof(cmk_object *));
         if (!found)
             return cmk_fail(CMK_E_NO_MEMORY, "no memory for a listing of %zu objects", cap);
         l->found = found;

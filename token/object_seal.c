@@ -147,7 +147,8 @@ cmk_rc cmk_object_check_author(cmk_view *view, const cmk_record_key *rk, uint64_
         rc = cmk_principal_rec_decode(cmk_buf_view(&row.body), &author);
     if (rc == CMK_E_NOT_FOUND)
         return cmk_fail(CMK_E_TAMPERED, "a public object names an author that does not exist");
-    if (rc == CMK_OK && !cmk_policy_allows((cmk_role)author.role, CMK_ACT_OBJECT_CREATE))
+    if (rc == CMK_OK &&
+        (author.state != CMK_PRINCIPAL_ACTIVE || !cmk_policy_allows((cmk_role)author.role, CMK_ACT_OBJECT_CREATE)))
         return cmk_fail(CMK_E_NOT_FOUND,
                         "the author of a public object may not make objects any more; it shows after a login");
     if (rc != CMK_OK)

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "token/object.h"
-#include "util/clock.h"
 
 #define ATTRIBUTES_MAX ((size_t)512 * 1024)
 #define TRIES 8 /* another writer was faster */
@@ -40,14 +39,16 @@ static cmk_rc add_index(cmk_record *row, const cmk_writer *w, bool is_private, c
 }
 
 /* Seals and writes one revision of an object. */
-static cmk_rc put_object(cmk_view *view, const cmk_writer *w, cmk_object_rec *rec, const cmk_object_spec *spec,
-                         cmk_bytes value, uint64_t expected, cmk_record *row)
+static cmk_rc put_object(cmk_view *view, cmk_login *login, const cmk_writer *w, cmk_object_rec *rec,
+                         const cmk_object_spec *spec, cmk_bytes value, uint64_t expected, cmk_record *row)
 {
     CMK_RECORD_AUTO author_row = {.revision = 0};
     cmk_principal_rec author;
     const cmk_vault_rec *vault = cmk_view_vault(view);
     cmk_record_key pk = cmk_rkey_id(&vault->id, CMK_KIND_PRINCIPAL, &w->signers.principal);
-    cmk_rc rc = cmk_view_get(view, &pk, &author_row);
+    cmk_rc rc = cmk_login_check_in(login, view);
+    if (rc == CMK_OK)
+        rc = cmk_view_get(view, &pk, &author_row);
     if (rc == CMK_OK)
         rc = cmk_principal_rec_decode(cmk_buf_view(&author_row.body), &author);
     if (rc == CMK_OK && (!w->has_object || w->object_generation != vault->object_key_generation))
@@ -56,7 +57,7 @@ static cmk_rc put_object(cmk_view *view, const cmk_writer *w, cmk_object_rec *re
         return rc;
     rec->author = w->signers.principal;
     rec->object_key_generation = w->object_generation;
-    rec->changed = (uint64_t)cmk_now();
+    rec->changed = cmk_record_time();
     row->key = cmk_rkey_id(&vault->id, CMK_KIND_OBJECT, &rec->id);
     row->revision = expected + 1;
     const cmk_object_contents contents = {spec->attributes, value};
@@ -87,7 +88,7 @@ cmk_rc cmk_object_create(cmk_login *login, const cmk_object_spec *spec, cmk_obje
     CMK_WRITER_AUTO *w = NULL;
     CMK_VIEW_AUTO *view = NULL;
     CMK_RECORD_AUTO row = {.revision = 0};
-    cmk_object_rec rec = {.created = (uint64_t)cmk_now()};
+    cmk_object_rec rec = {.created = cmk_record_time()};
     if (out)
         *out = NULL;
     cmk_rc rc = check_spec(spec);
@@ -100,7 +101,7 @@ cmk_rc cmk_object_create(cmk_login *login, const cmk_object_spec *spec, cmk_obje
     if (rc != CMK_OK)
         return rc;
     rec.is_private = spec->is_private;
-    rc = put_object(view, w, &rec, spec, spec->value, 0, &row);
+    rc = put_object(view, login, w, &rec, spec, spec->value, 0, &row);
     if (rc == CMK_OK)
         rc = cmk_view_commit(&view);
     return rc == CMK_OK && out ? written(login->vault, &row, out) : rc;
@@ -132,7 +133,7 @@ cmk_rc cmk_object_update(cmk_login *login, cmk_object *object, const cmk_object_
         rc = cmk_object_view(object->vault, login, CMK_TXN_WRITE, &w, &view);
     if (rc == CMK_OK) {
         cmk_object_rec rec = s->rec;
-        rc = put_object(view, w, &rec, spec, cmk_secret_view(&content->value), s->revision, &row);
+        rc = put_object(view, login, w, &rec, spec, cmk_secret_view(&content->value), s->revision, &row);
     }
     if (rc == CMK_OK)
         rc = cmk_view_commit(&view);
@@ -154,6 +155,8 @@ cmk_rc cmk_object_destroy(cmk_login *login, cmk_object *object)
         CMK_RECORD_AUTO row = {.revision = 0};
         cmk_record_key rk = cmk_rkey_id(&object->vault->id, CMK_KIND_OBJECT, &object->id);
         rc = cmk_object_view(object->vault, login, CMK_TXN_WRITE, &w, &view);
+        if (rc == CMK_OK)
+            rc = cmk_login_check_in(login, view);
         if (rc == CMK_OK)
             rc = cmk_view_get(view, &rk, &row);
         if (rc == CMK_OK)

@@ -9,6 +9,7 @@
 #include "util/log.h"
 
 enum { PIN_SHORT = 12 };
+#define REVISION_ABSURD ((uint64_t)1 << 62)
 
 cmk_rc cmk_pin_check(cmk_bytes pin, bool plain)
 {
@@ -40,10 +41,22 @@ void cmk_pin_split(cmk_bytes pin, cmk_who *who, cmk_bytes *secret)
 
 static cmk_rc check_new_pin(const cmk_who *who, cmk_bytes pin)
 {
-    cmk_rc rc = cmk_pin_check(pin, who->kind != CMK_WHO_NAMED);
+    bool plain = who->kind != CMK_WHO_NAMED || cmk_bytes_equal(who->name, cmk_bytes_str(CMK_NAME_USER));
+    cmk_rc rc = cmk_pin_check(pin, plain);
     if (rc == CMK_OK && who->kind == CMK_WHO_NAMED && who->name.len + 1 + pin.len > CMK_PIN_MAX)
         rc = cmk_fail(CMK_E_PIN_LENGTH, "name, colon and PIN together have at most %d bytes", CMK_PIN_MAX);
     return rc;
+}
+
+/* After CMK_E_IO from a commit only reading tells whether it took place. */
+static bool arrived(cmk_vault *vault, const cmk_record_key *credential, cmk_bytes body)
+{
+    CMK_TXN_AUTO *txn = NULL;
+    CMK_RECORD_AUTO row = {0};
+    cmk_rc rc = cmk_txn_begin(vault->core->store, CMK_TXN_READ, &txn);
+    if (rc == CMK_OK)
+        rc = cmk_txn_get(txn, credential, &row);
+    return rc == CMK_OK && cmk_bytes_equal(cmk_buf_view(&row.body), body);
 }
 
 /* Writes the credential over the one that was opened; somebody else's change since is a conflict. */
@@ -62,7 +75,9 @@ static cmk_rc replace_credential(cmk_vault *vault, const cmk_authenticated *a, c
         rc = cmk_view_put_body(view, &credential, body, a->principal.credential_row.revision);
     if (rc == CMK_E_CONFLICT || rc == CMK_E_NOT_FOUND)
         return cmk_fail(CMK_E_CONFLICT, "the PIN was changed by somebody else at the same time");
-    return rc == CMK_OK ? cmk_view_commit(&view) : rc;
+    if (rc == CMK_OK)
+        rc = cmk_view_commit(&view);
+    return rc == CMK_E_IO && !view && arrived(vault, &credential, body) ? CMK_OK : rc;
 }
 
 cmk_rc cmk_pin_change(cmk_vault *vault, const cmk_who *who, cmk_bytes old_pin, cmk_bytes new_pin)
@@ -91,6 +106,13 @@ cmk_rc cmk_pin_change(cmk_vault *vault, const cmk_who *who, cmk_bytes old_pin, c
 
 /* ---- the SO sets the user's PIN ---- */
 
+/* Neither is signed: one that no honest owner has come to must not use up the numbers. */
+static void higher(uint64_t *revision, uint64_t unsigned_one)
+{
+    if (unsigned_one > *revision && unsigned_one < REVISION_ABSURD)
+        *revision = unsigned_one;
+}
+
 /* The state before the reset, and the revision that no credential has had yet. */
 static cmk_rc read_user(cmk_vault *vault, cmk_principal *user, bool *exists, uint64_t *revision)
 {
@@ -109,11 +131,9 @@ static cmk_rc read_user(cmk_vault *vault, cmk_principal *user, bool *exists, uin
     rc = cmk_attempts_read(vault->core->store, &vault->id, &user->id, &attempts);
     if (rc != CMK_OK)
         return rc;
-    *revision = user->credential_row.revision;
-    if (user->rec.min_credential > *revision)
-        *revision = user->rec.min_credential;
-    if (attempts.credential_revision > *revision)
-        *revision = attempts.credential_revision;
+    *revision = user->rec.min_credential;
+    higher(revision, user->credential_row.revision);
+    higher(revision, attempts.credential_revision);
     ++*revision;
     return CMK_OK;
 }
@@ -128,6 +148,8 @@ static cmk_rc write_user(cmk_login *so, const cmk_principal_draft *draft, const 
         cmk_login_signers(so, &signers);
         rc = cmk_view_open(so->vault, CMK_TXN_WRITE, &signers, &view);
     }
+    if (rc == CMK_OK)
+        rc = cmk_login_check_in(so, view);
     if (rc == CMK_OK)
         rc = cmk_principal_write(view, cmk_bytes_str(CMK_NAME_USER), CMK_ROLE_OFFICER, draft, old, so->unlocked->keys,
                                  so->unlocked->count, &so->principal);

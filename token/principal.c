@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "token/view_state.h"
-#include "util/clock.h"
 
 cmk_rc cmk_who_name(const cmk_who *who, cmk_bytes *name)
 {
@@ -155,15 +154,15 @@ static cmk_rc write_principal(cmk_view *view, const cmk_principal_rec *rec, uint
 cmk_rc cmk_principal_write(cmk_view *view, cmk_bytes name, cmk_role role, const cmk_principal_draft *draft,
                            const cmk_principal *old, const cmk_gen_key *keys, size_t n, const cmk_id *by)
 {
-    int64_t now = cmk_now();
+    uint64_t now = cmk_record_time();
     cmk_principal_rec rec = {.id = draft->id, .name = name, .role = (uint8_t)role, .state = CMK_PRINCIPAL_ACTIVE};
     if (old) {
         rec = old->rec;
     } else {
-        rec.created = now > 0 ? (uint64_t)now : 0;
+        rec.created = now;
         rec.created_by = *by;
     }
-    rec.changed = now > 0 ? (uint64_t)now : 0;
+    rec.changed = now;
     rec.changed_by = *by;
     rec.min_credential = draft->revision;
     memcpy(rec.x25519_public, draft->x25519_public, CMK_CURVE_KEY_SIZE);
@@ -176,8 +175,13 @@ cmk_rc cmk_principal_write(cmk_view *view, cmk_bytes name, cmk_role role, const 
         rc = write_principal(view, &rec, old ? old->row.revision : 0);
     if (rc == CMK_OK)
         rc = write_sealed(view, (cmk_role)rec.role, draft, old ? old->sealed.revision : 0, keys, n);
+    uint64_t expected = old ? old->credential_row.revision : 0;
+    if (rc == CMK_OK && expected >= draft->revision) { /* a spoiled row: revisions only grow */
+        rc = cmk_view_delete(view, &credential.key, expected);
+        expected = 0;
+    }
     if (rc == CMK_OK)
-        rc = cmk_view_put(view, &credential, old ? old->credential_row.revision : 0);
+        rc = cmk_view_put(view, &credential, expected);
     if (rc == CMK_OK && !old)
         rc = cmk_view_index(view, CMK_INDEX_PRINCIPAL_NAME, name, draft->id.b, CMK_ID_SIZE);
     return rc;

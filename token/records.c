@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "util/clock.h"
+
 #define FORMAT_1 1
 
 typedef struct kind_row {
@@ -205,7 +207,7 @@ static const field key_fields[] = {
     TIME(rotate_every),
     TIME(rotate_before_expiry),
     TIME(expires_in),
-    STR(tags, 0, CMK_TAGS_MAX *(8 + CMK_TAG_NAME_MAX + CMK_TAG_VALUE_MAX)),
+    STR(tags, 0, (uint64_t)CMK_TAGS_MAX *(8 + CMK_TAG_NAME_MAX + CMK_TAG_VALUE_MAX)),
 };
 #undef REC
 
@@ -377,6 +379,12 @@ CODEC(credential)
 CODEC(key)
 CODEC(version)
 CODEC(object)
+
+uint64_t cmk_record_time(void)
+{
+    int64_t now = cmk_now();
+    return now > 0 ? (uint64_t)now : 0;
+}
 
 cmk_record_key cmk_rkey(const cmk_id *vault, cmk_kind kind, const void *id, size_t id_len)
 {

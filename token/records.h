@@ -39,6 +39,9 @@ typedef enum cmk_index {
     CMK_INDEX_OBJECT_ID = 8       /* store's index */
 } cmk_index;
 
+/* The time as records have it: never before 1970, whatever the clock says, since a decoder would refuse such a record. */
+uint64_t cmk_record_time(void);
+
 /* Which tree signs which kind; CMK_TREE_NONE for those that protect themselves or are hashes. */
 cmk_tree_id cmk_kind_tree(cmk_kind kind);
 /* "key", "version" … for messages. */

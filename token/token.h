@@ -128,7 +128,6 @@ CMK_MUST_USE cmk_rc cmk_login_check(cmk_login *login);
 cmk_role cmk_login_role(const cmk_login *login);
 /* Name as text; lives as long as the login. */
 const char *cmk_login_name(const cmk_login *login);
-cmk_vault *cmk_login_vault(const cmk_login *login);
 
 /* Changes one's own PIN; old is verified as at a login. CMK_E_PIN_INVALID (colon in the SO's or user's), CMK_E_PIN_LENGTH. */
 CMK_MUST_USE cmk_rc cmk_pin_change(cmk_vault *vault, const cmk_who *who, cmk_bytes old_pin, cmk_bytes new_pin);
@@ -295,7 +294,6 @@ CMK_MUST_USE cmk_rc cmk_object_value(cmk_login *login, cmk_object *object, cmk_s
 /* n random bytes / additional input for the generator. */
 CMK_MUST_USE cmk_rc cmk_token_random(void *out, size_t n);
 CMK_MUST_USE cmk_rc cmk_token_seed(const void *seed, size_t n);
-CMK_MUST_USE cmk_rc cmk_token_id_new(cmk_id *out);
 /* A fresh secret of n bytes. */
 CMK_MUST_USE cmk_rc cmk_dek_generate(size_t n, cmk_secret *out);
 /* True if equal, in time that depends on the length only. */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "token/tree.h"
-#include "util/clock.h"
 
 typedef struct bucket_work {
     cmk_leaf *leaves; /* sorted by place */
@@ -126,23 +125,31 @@ bool cmk_tree_pending(const cmk_tree *t, const uint8_t place[CMK_PLACE_SIZE], ui
     return true;
 }
 
+/* Room for one leaf more. */
+static cmk_rc bucket_grow(bucket_work *b)
+{
+    if (b->leaves && b->count < b->cap)
+        return CMK_OK;
+    size_t cap = b->cap + b->cap / 2 + 4;
+    cmk_leaf *grown = realloc(b->leaves, cap * sizeof(*grown));
+    if (!grown)
+        return CMK_E_NO_MEMORY;
+    b->leaves = grown;
+    b->cap = cap;
+    return CMK_OK;
+}
+
 cmk_rc cmk_tree_set(cmk_tree *t, const cmk_leaf *leaf, bool *was)
 {
     node_work *node = NULL;
     bucket_work *b = NULL;
     cmk_rc rc = bucket_open(t, leaf->place, &node, &b);
+    if (rc == CMK_OK)
+        rc = bucket_grow(b);
     if (rc != CMK_OK)
         return rc;
     size_t i = cmk_leaf_search(b->leaves, b->count, leaf->place, was);
     if (!*was) {
-        if (b->count == b->cap) {
-            size_t cap = b->cap + b->cap / 2 + 4;
-            cmk_leaf *grown = realloc(b->leaves, cap * sizeof(*grown));
-            if (!grown)
-                return CMK_E_NO_MEMORY;
-            b->leaves = grown;
-            b->cap = cap;
-        }
         memmove(b->leaves + i + 1, b->leaves + i, (b->count - i) * sizeof(*b->leaves));
         b->count++;
     }
@@ -160,7 +167,7 @@ cmk_rc cmk_tree_remove(cmk_tree *t, const uint8_t place[CMK_PLACE_SIZE])
     if (rc != CMK_OK)
         return rc;
     size_t i = cmk_leaf_search(b->leaves, b->count, place, &found);
-    if (!found)
+    if (!found || !b->leaves)
         return CMK_E_NOT_FOUND;
     b->count--;
     memmove(b->leaves + i, b->leaves + i + 1, (b->count - i) * sizeof(*b->leaves));
@@ -244,13 +251,12 @@ static cmk_rc node_write(cmk_tree *t, unsigned number, node_work *n, uint8_t *ha
 /* The next root's body, without its authenticator. */
 static void root_body(const cmk_tree *t, uint32_t generation, const uint8_t *nodes, cmk_buf *out)
 {
-    int64_t now = cmk_now();
     cmk_buf_u8(out, CMK_TREE_FORMAT);
     cmk_buf_u8(out, (uint8_t)t->id);
     cmk_buf_add(out, t->domain.b, CMK_ID_SIZE);
     cmk_buf_u32(out, generation);
     cmk_buf_u64(out, t->root.change + 1);
-    cmk_buf_u64(out, now > 0 ? (uint64_t)now : 0);
+    cmk_buf_u64(out, cmk_record_time());
     cmk_buf_add(out, t->hash, sizeof(t->hash));
     cmk_buf_u8(out, (uint8_t)t->root.counted);
     for (size_t i = 0; i < t->root.counted; i++) {

@@ -144,7 +144,7 @@ static cmk_rc check_state(const cmk_version *v, const cmk_version_state *s, cmk_
 
 static cmk_rc authorise(cmk_login *login, cmk_version *v, cmk_action action, uint32_t mechanism)
 {
-    cmk_version_state s;
+    cmk_version_state s = {.gone = true};
     /* A login's check refreshes the vault; without one it is done here. */
     cmk_rc rc = login ? cmk_login_check(login) : cmk_vault_refresh(v->vault);
     if (rc == CMK_OK)
@@ -171,6 +171,14 @@ cmk_rc cmk_kek_check(cmk_login *login, cmk_version *version, cmk_action action)
 
 /* ---- wrap ---- */
 
+/* From now on the version can't be undone: said before a wrapped key can be in anybody's hands. */
+static cmk_rc mark_used(cmk_version *v)
+{
+    if (!atomic_load_explicit(&v->used, memory_order_relaxed))
+        atomic_store(&v->used, true);
+    return atomic_load(&v->undoing) ? cmk_fail(CMK_E_NOT_FOUND, "this version is being undone") : CMK_OK;
+}
+
 cmk_rc cmk_kek_wrap(cmk_login *login, cmk_version *version, const cmk_wrap_mech *mech, cmk_bytes plain, cmk_buf *out)
 {
     size_t size = 0;
@@ -179,13 +187,13 @@ cmk_rc cmk_kek_wrap(cmk_login *login, cmk_version *version, const cmk_wrap_mech 
         rc = cmk_kek_wrapped_size(version, mech, plain.len, &size);
     if (rc == CMK_OK)
         rc = authorise(login, version, CMK_ACT_WRAP, mech_bit(mech));
+    if (rc == CMK_OK)
+        rc = mark_used(version);
     if (rc != CMK_OK)
         return rc;
     const cmk_version_public *pub = cmk_version_public_key(version);
     if (!pub)
         return CMK_E_CRYPTO;
-    /* Before the wrapped key can be in anybody's hands: from now on the version can't be undone. */
-    atomic_store(&version->used, true);
     cmk_oaep oaep = oaep_of(mech);
     if (mech->kind == CMK_WRAP_RSA_AES)
         return cmk_rsa_aes_wrap(pub->key, &oaep, mech->aes_bits, plain, out);

@@ -36,7 +36,8 @@ static cmk_rc see_row(void *ctx, const cmk_record *record)
     cmk_vault_seen *s = seen_of(ctx, &record->key.vault);
     if (!s)
         return CMK_E_NO_MEMORY;
-    if (record->key.id_len != 0 || cmk_vault_rec_decode(cmk_buf_view(&record->body), &rec) != CMK_OK)
+    if (record->key.id_len != 0 || cmk_vault_rec_decode(cmk_buf_view(&record->body), &rec) != CMK_OK ||
+        cmk_name_check(CMK_NAME_VAULT, rec.name) != CMK_OK)
         return CMK_OK;
     s->row = true;
     s->slot = rec.slot;
@@ -157,10 +158,10 @@ static cmk_rc describe(cmk_core *core, const cmk_vault_seen *seen, cmk_vault_inf
     cmk_vault_put(vault);
     *show = rc != CMK_E_NOT_FOUND;
     if (rc == CMK_E_NO_MEMORY || rc == CMK_E_BUSY || rc == CMK_E_IO || rc == CMK_E_STORE_DAMAGED)
-        return rc; /* says nothing about this vault */
-    if (rc != CMK_OK && seen->row) {
+        return rc;                   /* says nothing about this vault */
+    if (rc != CMK_OK && seen->row) { /* shown among the live ones, since nobody vouches for its being deleted */
         out->slot = seen->slot;
-        out->state = (cmk_vault_state)seen->state;
+        out->state = CMK_VAULT_LIVE;
         memset(out->name, 0, sizeof(out->name));
         memcpy(out->name, seen->name, seen->name_len);
     }
@@ -224,28 +225,50 @@ static cmk_rc open_seen(cmk_core *core, const cmk_vault_seen *seen, const wanted
     return rc;
 }
 
+/* Nothing was found: is it because the row of the one that was meant says something else? */
+static cmk_rc none_wanted(cmk_core *core, const cmk_vaults_seen *seen)
+{
+    for (size_t i = 0; i < seen->count; i++) {
+        cmk_vault_info info;
+        bool show = false;
+        cmk_rc rc = describe(core, &seen->all[i], &info, &show);
+        if (rc != CMK_OK)
+            return rc;
+        if (show && info.health != CMK_OK)
+            return cmk_fail(CMK_E_TAMPERED, "no such vault, but one whose records are damaged");
+    }
+    return cmk_fail(CMK_E_NOT_FOUND, "no such vault");
+}
+
 static cmk_rc open_wanted(cmk_core *core, const wanted *w, cmk_vault **out)
 {
     CMK_VAULTS_SEEN_AUTO seen = {0};
-    bool damaged = false;
+    CMK_VAULT_AUTO *found = NULL;
     *out = NULL;
     cmk_rc rc = look(core, &seen);
     if (rc != CMK_OK)
         return rc;
     rc = CMK_E_NOT_FOUND;
-    for (size_t i = 0; i < seen.count && rc != CMK_OK; i++) {
+    for (size_t i = 0; i < seen.count; i++) {
         const cmk_vault_seen *s = &seen.all[i];
-        damaged = damaged || !s->row;
+        cmk_vault *vault = NULL;
         if (!s->row || s->state != CMK_VAULT_LIVE || !matches(w, s->slot, cmk_bytes_of(s->name, s->name_len)))
             continue;
-        cmk_rc one = open_seen(core, s, w, out);
+        cmk_rc one = open_seen(core, s, w, &vault);
+        if (one == CMK_OK && found) {
+            cmk_vault_put(vault);
+            return cmk_fail(CMK_E_TAMPERED,
+                            "there are two such vaults: vault-key in the configuration tells them apart");
+        }
+        if (one == CMK_OK)
+            found = vault;
         if (rc == CMK_E_NOT_FOUND || one == CMK_OK) /* a good one wins over a planted one beside it */
             rc = one;
     }
-    if (rc == CMK_E_NOT_FOUND && damaged)
-        return cmk_fail(CMK_E_TAMPERED, "no such vault, but one whose VAULT record is missing or damaged");
     if (rc == CMK_E_NOT_FOUND)
-        return cmk_fail(rc, "no such vault");
+        return none_wanted(core, &seen);
+    *out = found;
+    found = NULL;
     return rc;
 }
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "util/clock.h"
-
 enum { PIN_ATTEMPTS_DEFAULT = 10, SO_KEYS = 4 };
 
 struct cmk_vault_secrets {
@@ -77,7 +75,7 @@ static cmk_rc check_spec(const cmk_vault_spec *spec)
 
 cmk_rc cmk_vault_draft_make(const cmk_vault_spec *spec, cmk_vault_draft *out)
 {
-    int64_t now = cmk_now();
+    uint64_t now = cmk_record_time();
     memset(out, 0, sizeof(*out));
     cmk_rc rc = check_spec(spec);
     if (rc == CMK_OK)
@@ -91,8 +89,8 @@ cmk_rc cmk_vault_draft_make(const cmk_vault_spec *spec, cmk_vault_draft *out)
         .name = spec->name,
         .serial = cmk_bytes_str(out->serial),
         .state = CMK_VAULT_LIVE,
-        .created = now > 0 ? (uint64_t)now : 0,
-        .changed = now > 0 ? (uint64_t)now : 0,
+        .created = now,
+        .changed = now,
         .retention_days = spec->retention_days != 0 ? spec->retention_days : CMK_RETENTION_DAYS_DEFAULT,
         .purge_protection = spec->purge_protection ? 1 : 0,
         .allow_ops = spec->allow_ops != 0 ? spec->allow_ops : CMK_OP_WRAP | CMK_OP_UNWRAP,
@@ -129,14 +127,6 @@ cmk_rc cmk_vault_rec_put(cmk_view *view, const cmk_vault_rec *rec, uint64_t expe
     return rc == CMK_OK ? cmk_view_put(view, &row, expected) : rc;
 }
 
-static void set_anchor(cmk_vault *vault, const uint8_t *admin_public)
-{
-    cmk_rwlock_write(&vault->lock);
-    memcpy(vault->anchor, admin_public, CMK_CURVE_KEY_SIZE);
-    vault->anchored = true;
-    cmk_rwlock_unlock(&vault->lock);
-}
-
 cmk_rc cmk_vault_draft_write(cmk_vault *vault, cmk_txn *txn, const cmk_vault_draft *d, uint32_t slot, cmk_view **out)
 {
     CMK_VIEW_AUTO *view = NULL;
@@ -146,7 +136,7 @@ cmk_rc cmk_vault_draft_write(cmk_vault *vault, cmk_txn *txn, const cmk_vault_dra
         .admin = s->keys[3].key, .officer = s->keys[2].key, .object_mac = s->mac, .principal = d->so.id};
     *out = NULL;
     rec.slot = slot;
-    set_anchor(vault, rec.admin_public);
+    cmk_vault_set_anchor(vault, rec.admin_public);
     cmk_rc rc = cmk_view_attach(vault, txn, true, &signers, &view);
     if (rc == CMK_OK)
         rc = cmk_vault_rec_put(view, &rec, 0);
@@ -202,7 +192,7 @@ cmk_rc cmk_vault_create(cmk_core *core, const cmk_vault_spec *spec, uint32_t slo
     if (rc == CMK_OK)
         rc = cmk_vault_draft_write(vault, txn, &draft, slot, &view);
     if (rc == CMK_OK)
-        rc = cmk_txn_commit(&txn);
+        rc = cmk_view_commit_txn(view, &txn);
     if (rc != CMK_OK)
         return rc;
     cmk_view_settle(&view);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "token/vault.h"
-#include "util/clock.h"
 
 enum { DAY = 86400 };
 
@@ -51,7 +50,6 @@ static cmk_rc remove_all(cmk_txn *txn, const cmk_id *vault)
 static cmk_rc soft_delete(cmk_view *view, const cmk_id *by, uint32_t slot)
 {
     char serial[CMK_SERIAL_SIZE + 1];
-    int64_t now = cmk_now();
     cmk_vault_rec rec = *cmk_view_vault(view);
     cmk_rc rc = cmk_serial_new(serial);
     if (rc != CMK_OK)
@@ -60,7 +58,7 @@ static cmk_rc soft_delete(cmk_view *view, const cmk_id *by, uint32_t slot)
     rec.serial = cmk_bytes_str(serial);
     rec.state = CMK_VAULT_DELETED;
     rec.changed_by = *by;
-    rec.changed = rec.deleted_at = now > 0 ? (uint64_t)now : 0;
+    rec.changed = rec.deleted_at = cmk_record_time();
     rec.purge_at = rec.deleted_at + (uint64_t)rec.retention_days * DAY;
     rc = cmk_vault_rec_put(view, &rec, view->vault_row.revision);
     return rc == CMK_OK ? cmk_view_write(view) : rc;
@@ -107,6 +105,8 @@ static cmk_rc replace(cmk_login *so, cmk_vault *fresh, cmk_vault_draft *draft)
     if (rc == CMK_OK)
         rc = cmk_view_attach(so->vault, txn, false, &signers, &old);
     if (rc == CMK_OK)
+        rc = cmk_login_check_in(so, old);
+    if (rc == CMK_OK)
         rc = may_go(old);
     if (rc == CMK_OK)
         rc = cmk_vaults_look(txn, false, &seen);
@@ -121,7 +121,7 @@ static cmk_rc replace(cmk_login *so, cmk_vault *fresh, cmk_vault_draft *draft)
     if (rc == CMK_OK)
         rc = cmk_vault_draft_write(fresh, txn, draft, slot, &made);
     if (rc == CMK_OK)
-        rc = cmk_txn_commit(&txn);
+        rc = cmk_view_commit_txn(made, &txn);
     if (rc != CMK_OK)
         return rc;
     cmk_view_settle(&made);
@@ -141,6 +141,8 @@ cmk_rc cmk_vault_reinit(cmk_vault *vault, cmk_bytes name, cmk_bytes so_pin, cmk_
     cmk_rc rc = cmk_name_check(CMK_NAME_VAULT, name);
     if (rc == CMK_OK)
         rc = cmk_login_open(vault, &who, so_pin, &so);
+    if (rc == CMK_OK && !cmk_policy_allows(so->role, CMK_ACT_VAULT_MANAGE))
+        rc = cmk_fail(CMK_E_FORBIDDEN, "only the SO initialises a vault anew");
     if (rc == CMK_OK)
         rc = cmk_vault_draft_make(&spec, &draft);
     if (rc == CMK_OK)

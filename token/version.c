@@ -258,7 +258,7 @@ static void state_of(cmk_view *view, const cmk_key_rec *key, const cmk_version_r
                              .purge_protected = vault->purge_protection != 0,
                              .wrap_without_login = vault->wrap_without_login != 0,
                              .gone = !key || !rec};
-    if (s->gone)
+    if (!key || !rec)
         return;
     s->enabled = rec->enabled != 0;
     s->key_enabled = key->enabled != 0;
@@ -286,7 +286,7 @@ static cmk_rc state_read(cmk_version *v, cmk_version_state *out)
     CMK_VIEW_AUTO *view = NULL;
     CMK_RECORD_AUTO key_row = {.revision = 0};
     CMK_RECORD_AUTO row = {.revision = 0};
-    cmk_key_rec key;
+    cmk_key_rec key = {.enabled = 0};
     cmk_version_rec rec;
     cmk_rc rc = cmk_view_open(v->vault, CMK_TXN_READ, NULL, &view);
     if (rc != CMK_OK)
@@ -355,7 +355,7 @@ void cmk_version_fill_info(const cmk_version *v, const cmk_version_state *s, cmk
 
 cmk_rc cmk_version_get_info(cmk_version *version, cmk_version_info *out)
 {
-    cmk_version_state s;
+    cmk_version_state s = {.gone = true};
     if (!version || !out)
         return cmk_fail(CMK_E_ARGUMENT, "no version given");
     cmk_rc rc = cmk_vault_refresh(version->vault);
@@ -397,7 +397,7 @@ cmk_rc cmk_version_of_records(cmk_vault *vault, cmk_view *view, const cmk_key_re
                               bool keep, cmk_version **out)
 {
     lookup_key k;
-    cmk_version_state s;
+    cmk_version_state s = {.gone = true};
     cmk_cache *cache = vault->versions->lookups;
     *out = NULL;
     if (!lookup_key_of(&k, CMK_BY_VERSION_ID, cmk_bytes_of(rec->id.b, CMK_ID_SIZE)))
@@ -464,7 +464,7 @@ static cmk_rc find_in_view(cmk_vault *vault, cmk_view *view, cmk_version_by by, 
 {
     CMK_RECORD_AUTO key_row = {.revision = 0};
     CMK_RECORD_AUTO row = {.revision = 0};
-    cmk_key_rec key;
+    cmk_key_rec key = {.enabled = 0};
     cmk_version_rec rec;
     cmk_id id;
     uint32_t number = 0;
@@ -522,7 +522,7 @@ static cmk_rc siblings_read(cmk_version *v, cmk_view *view, cmk_siblings **out)
 {
     CMK_RECORD_AUTO key_row = {.revision = 0};
     CMK_ROWS_AUTO rows = {NULL, 0, 0};
-    cmk_key_rec key;
+    cmk_key_rec key = {.enabled = 0};
     cmk_version_rec rec;
     cmk_rc rc = cmk_key_read(view, &v->key, &key_row, &key);
     if (rc == CMK_OK)
@@ -530,7 +530,7 @@ static cmk_rc siblings_read(cmk_version *v, cmk_view *view, cmk_siblings **out)
     if (rc == CMK_OK && rows.count != key.versions)
         rc = cmk_fail(CMK_E_TAMPERED, "key %.*s has %u versions, of which %zu are there", (int)key.name.len,
                       (const char *)key.name.data, key.versions, rows.count);
-    cmk_siblings *s = rc == CMK_OK ? calloc(1, sizeof *s + rows.count * sizeof s->versions[0]) : NULL;
+    cmk_siblings *s = rc == CMK_OK ? calloc(1, sizeof *s + rows.count * sizeof(cmk_version *)) : NULL;
     if (!s)
         return rc == CMK_OK ? cmk_fail(CMK_E_NO_MEMORY, "no memory for a list of versions") : rc;
     cmk_ref_init(&s->ref, siblings_destroy);

@@ -42,6 +42,7 @@ struct cmk_version {
     cmk_bytes name, cka_id, modulus, exponent; /* views into data */
     _Atomic(cmk_version_public *) public_key;  /* made at first use */
     atomic_bool made, used; /* by this process: what was made and not used can be undone */
+    atomic_bool undoing;    /* which is under way */
     atomic_bool fell_back; /* an unwrap by this handle has needed another version: worth asking the digest cache */
     cmk_mutex lock;        /* rank LEAF: state */
     cmk_version_state state;
@@ -81,8 +82,8 @@ CMK_MUST_USE cmk_rc cmk_version_index(cmk_view *view, const cmk_version_rec *rec
 /* The hash of a MATERIAL or CERTIFICATE record's body, as it is in VERSION. */
 CMK_MUST_USE cmk_rc cmk_body_hash(const cmk_record_key *key, cmk_bytes body, uint8_t out[CMK_SHA256_SIZE]);
 
-/* Copies the rows of a kind, all verified, through pieces of a listing. With whole the number of rows must be what the
- * signed root counts: CMK_E_TAMPERED. Freed with cmk_rows_free(). */
+/* Copies the rows of a kind, all verified. Their number must be what the signed root counts: CMK_E_TAMPERED. Freed with
+ * cmk_rows_free(). */
 typedef struct cmk_row {
     cmk_record_key key;
     uint64_t revision;

@@ -28,12 +28,11 @@ static void set_label(cmk_view *view, const cmk_vault_rec *rec)
 
 /* What the process knows already, from before the transaction: the roots that it has verified last. An older state than
  * this is a roll-back; what another thread verifies meanwhile may well be newer than what this transaction sees. */
-static cmk_rc take_known(cmk_view *view, uint64_t *generation)
+static cmk_rc take_known(cmk_view *view)
 {
     cmk_rc rc = CMK_OK;
     cmk_vault *v = view->vault;
     cmk_rwlock_read(&v->lock);
-    *generation = atomic_load(&v->generation);
     for (size_t i = 0; i < TREES && rc == CMK_OK; i++) {
         const cmk_root_state *known = &v->roots[all_trees[i]];
         cmk_tree *t = &view->trees[all_trees[i]];
@@ -50,6 +49,7 @@ static cmk_rc take_known(cmk_view *view, uint64_t *generation)
             rc = cmk_root_parse(cmk_buf_view(&t->body), t->id, &t->domain, &t->root);
         memcpy(t->hash, known->hash, sizeof(t->hash));
         t->verified = rc == CMK_OK;
+        view->known_at[t->id] = atomic_load(&v->generation) != 0 ? known->generation : 0;
     }
     set_label(view, v->vault_row.body.len > 0 ? &v->rec : NULL);
     cmk_rwlock_unlock(&v->lock);
@@ -176,18 +176,16 @@ static cmk_rc read_root(cmk_view *view, cmk_tree *t)
 
 /* Verifies what the transaction sees. The VAULT row was read first, which fixes the transaction's state: when the
  * store's number is then still the one at which the process verified its roots, they are the transaction's as well. */
-static cmk_rc verify_roots(cmk_view *view, uint64_t known_generation)
+static cmk_rc verify_roots(cmk_view *view)
 {
     uint64_t now = 0;
     cmk_rc rc = cmk_store_generation(view->vault->core->store, &now);
     if (rc != CMK_OK)
         return rc;
-    bool same = known_generation != 0 && now == known_generation && view->trees[CMK_TREE_ADMIN].verified &&
-                view->trees[CMK_TREE_OFFICER].verified;
     bool news = false;
     for (size_t i = 0; i < TREES && rc == CMK_OK; i++) {
         cmk_tree *t = &view->trees[all_trees[i]];
-        if (!same || !t->verified) {
+        if (!t->verified || now == 0 || view->known_at[t->id] != now) {
             news = true;
             rc = read_root(view, t);
         }
@@ -226,8 +224,7 @@ static void view_free(cmk_view *view)
 
 static cmk_rc open_in(cmk_view *view, bool is_new)
 {
-    uint64_t known = 0;
-    cmk_rc rc = take_known(view, &known);
+    cmk_rc rc = take_known(view);
     if (rc == CMK_OK && !is_new)
         rc = cmk_store_generation(view->vault->core->store, &view->generation);
     if (rc == CMK_OK && view->owns_txn)
@@ -243,7 +240,11 @@ static cmk_rc open_in(cmk_view *view, bool is_new)
     if (is_new)
         return CMK_OK;
     rc = read_vault_row(view);
-    return rc == CMK_OK ? verify_roots(view, known) : rc;
+    if (rc == CMK_OK)
+        rc = verify_roots(view);
+    if (rc == CMK_OK && view->mode == CMK_TXN_WRITE && view->rec.state != CMK_VAULT_LIVE)
+        rc = cmk_fail(CMK_E_NOT_FOUND, "vault %s: it is deleted", view->label);
+    return rc;
 }
 
 static cmk_rc view_start(cmk_view *view, bool is_new, cmk_view **out)
@@ -271,10 +272,13 @@ cmk_rc cmk_view_attach(cmk_vault *vault, cmk_txn *txn, bool is_new, const cmk_si
 
 /* ---- ending ---- */
 
-static void keep_root(cmk_vault *v, cmk_tree *t)
+static void keep_root(cmk_vault *v, cmk_tree *t, uint64_t generation)
 {
     cmk_root_state *known = &v->roots[t->id];
-    if (!t->verified || (known->verified && t->root.change <= known->change))
+    if (!t->verified)
+        return;
+    known->generation = generation;
+    if (known->verified && t->root.change <= known->change)
         return;
     cmk_buf_free(&known->body);
     known->body = t->body;
@@ -298,7 +302,7 @@ static void keep_state(cmk_view *view, uint64_t generation)
     }
     if (newest) {
         for (size_t i = 0; i < TREES; i++)
-            keep_root(v, &view->trees[all_trees[i]]);
+            keep_root(v, &view->trees[all_trees[i]], generation);
         cmk_record_clear(&v->vault_row);
         v->vault_row = view->vault_row;
         view->vault_row = (cmk_record){0};
@@ -351,9 +355,28 @@ cmk_rc cmk_view_write(cmk_view *view)
             rc = cmk_fail(CMK_E_FORBIDDEN, "vault %s: tree %d can't be signed by this login", view->label, (int)t->id);
         else
             rc = cmk_tree_write(t, signer_generation(view, t->id), sign_root, &view->signers);
+        view->wrote = t->id;
     }
     view->broken = rc != CMK_OK;
     return rc;
+}
+
+/* Is the root that view has written the store's? */
+static bool arrived(const cmk_view *view)
+{
+    CMK_TXN_AUTO *txn = NULL;
+    CMK_RECORD_AUTO row = {0};
+    const cmk_tree *t = &view->trees[view->wrote];
+    if (view->wrote == CMK_TREE_NONE || cmk_txn_begin(view->vault->core->store, CMK_TXN_READ, &txn) != CMK_OK)
+        return false;
+    const cmk_record_key key = cmk_tree_row_key(t, CMK_KIND_ROOT, 0);
+    return cmk_txn_get(txn, &key, &row) == CMK_OK && cmk_bytes_equal(cmk_buf_view(&row.body), cmk_buf_view(&t->body));
+}
+
+cmk_rc cmk_view_commit_txn(const cmk_view *view, cmk_txn **txn)
+{
+    cmk_rc rc = cmk_txn_commit(txn);
+    return rc == CMK_E_IO && arrived(view) ? CMK_OK : rc;
 }
 
 void cmk_view_settle(cmk_view **view)
@@ -368,7 +391,7 @@ cmk_rc cmk_view_commit(cmk_view **view)
     cmk_view *v = *view;
     cmk_rc rc = v->owns_txn ? cmk_view_write(v) : cmk_fail(CMK_E_INTERNAL, "a view in another's transaction");
     if (rc == CMK_OK)
-        rc = cmk_txn_commit(&v->txn);
+        rc = cmk_view_commit_txn(v, &v->txn);
     if (rc == CMK_OK) {
         cmk_view_settle(view);
     } else {

@@ -157,16 +157,17 @@ static cmk_rc may_write(cmk_view *view, cmk_kind kind)
 static cmk_rc take_vault_row(cmk_view *view, const cmk_record *record)
 {
     cmk_vault_rec rec;
-    CMK_RECORD_AUTO row = {.key = record->key, .revision = record->revision};
+    cmk_record row = {.key = record->key, .revision = record->revision};
     cmk_buf_add(&row.body, record->body.data, record->body.len);
     cmk_rc rc = cmk_buf_ok(&row.body);
     if (rc == CMK_OK)
         rc = cmk_vault_rec_decode(cmk_buf_view(&row.body), &rec);
-    if (rc != CMK_OK)
+    if (rc != CMK_OK) {
+        cmk_record_clear(&row);
         return rc;
+    }
     cmk_record_clear(&view->vault_row);
     view->vault_row = row;
-    row = (cmk_record){0};
     view->rec = rec;
     return CMK_OK;
 }

@@ -12,9 +12,11 @@ struct cmk_view {
     bool broken;        /* a write stopped half-way: only to be rolled back */
     bool verified;      /* the roots are authentic and were read anew: they may become the vault's state */
     bool is_new;        /* a vault that is just being made */
+    cmk_tree_id wrote;  /* a tree that cmk_view_write() has given a new root */
     uint64_t generation; /* the store's, from before the transaction */
     cmk_signers signers; /* all NULL when reading */
     cmk_tree trees[CMK_TREE_COUNT];
+    uint64_t known_at[CMK_TREE_COUNT]; /* the store's generation at which the process has seen the root that trees came with; 0: never */
     cmk_record vault_row;
     cmk_vault_rec rec;
     char label[CMK_VAULT_LABEL_MAX];
@@ -22,6 +24,8 @@ struct cmk_view {
 
 /* As cmk_view_open(), in a write transaction that is under way; is_new for a vault without records. Such a view is ended with cmk_view_write() and, once the transaction is committed, cmk_view_settle(). */
 CMK_MUST_USE cmk_rc cmk_view_attach(cmk_vault *vault, cmk_txn *txn, bool is_new, const cmk_signers *signers, cmk_view **out);
+/* Commits the transaction in which view was written. CMK_E_IO only where reading the root again can't tell whether it took place. */
+CMK_MUST_USE cmk_rc cmk_view_commit_txn(const cmk_view *view, cmk_txn **txn);
 /* Writes changed leaves and roots; no commit. */
 CMK_MUST_USE cmk_rc cmk_view_write(cmk_view *view);
 /* Makes what was committed the vault's verified state and ends the view. */

@@ -45,7 +45,7 @@ bool cmk_id_is_zero(const cmk_id *id);
 /* A buffer that grows. Zero-initialise it (CMK_BUF_INIT). Its memory is wiped whenever it is given back or moved, so it
  * may hold secrets for a moment; long-lived secrets belong into cmk_secret. An allocation failure or a size above
  * CMK_BUF_MAX sets failed, after which appends do nothing: check cmk_buf_ok() once at the end. */
-#define CMK_BUF_MAX ((size_t)64 * 1024 * 1024)
+#define CMK_BUF_MAX ((size_t)64 << 20)
 typedef struct cmk_buf {
     uint8_t *data;
     size_t len;

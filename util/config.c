@@ -235,7 +235,8 @@ static void read_pin(reading *r, char *line)
 {
     char *equals = strrchr(line, '=');
     const char *what = "needs a value, as in vault-key NAME = FINGERPRINT";
-    if (equals) {
+    /* In "vault-key: NAME = …" the colon would become part of the name, and NAME not be pinned. */
+    if (equals && strchr(" \t", line[strlen(PIN_KEY)])) {
         *equals = '\0';
         char *value = trim(equals + 1);
         value[strcspn(value, " \t;")] = '\0';

@@ -89,12 +89,22 @@ void cmk_secret_require_mlock(bool require)
     __atomic_store_n(&require_mlock, require, __ATOMIC_RELEASE);
 }
 
+static void *map(size_t size, int access, int flags)
+{
+    /* cppcheck's description of mmap() does not know that -1 is what anonymous memory needs */
+    // cppcheck-suppress invalidFunctionArg
+    void *p = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    return p;
+}
+
 static void heap_first(void)
 {
     long page = sysconf(_SC_PAGESIZE);
     heap.page = page > 0 ? (size_t)page : 4096;
-    void *p = mmap(NULL, heap.page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    void *p = map(heap.page, PROT_READ | PROT_WRITE, 0);
+    if (!p)
         return;
     heap.wiped_by_fork = madvise(p, heap.page, MADV_WIPEONFORK) == 0;
     heap.mark = p;
@@ -137,15 +147,16 @@ static uint8_t *reserve(size_t size)
 {
     size_t align = region_align();
     size_t whole = size + align;
-    uint8_t *p = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
+    uint8_t *p = map(whole, PROT_NONE, MAP_NORESERVE);
+    if (!p)
         return NULL;
     size_t before = (align - (size_t)((uintptr_t)p & (align - 1))) & (align - 1);
+    uint8_t *start = p + before;
     if (before > 0)
         (void)munmap(p, before);
     if (whole - before > size)
-        (void)munmap(p + before + size, whole - before - size);
-    return p + before;
+        (void)munmap(start + size, whole - before - size);
+    return start;
 }
 
 /* Locks and hides the slots. *unlocked tells that mlock was refused and that this is accepted. */
@@ -389,7 +400,7 @@ cmk_rc cmk_secret_copy(cmk_secret *s, cmk_bytes v)
     /* v may be a view of what s owns now, which therefore goes last. */
     cmk_secret fresh = CMK_SECRET_INIT;
     cmk_rc rc = cmk_secret_new(&fresh, v.len);
-    if (rc == CMK_OK && v.len > 0)
+    if (rc == CMK_OK && fresh.data)
         memcpy(fresh.data, v.data, v.len);
     cmk_secret_clear(s);
     *s = fresh;

@@ -104,7 +104,8 @@ char *cmk_printable(cmk_bytes s, char *out, size_t size)
             /* Byte by byte: what follows a C1 character's first byte is no UTF-8 by itself and is escaped next. */
             n = 1;
             len = 4;
-            memcpy(piece, "\\x", 2);
+            piece[0] = '\\';
+            piece[1] = 'x';
             piece[2] = hex_digits[s.data[0] >> 4];
             piece[3] = hex_digits[s.data[0] & 15];
         } else {
@@ -215,7 +216,9 @@ static unsigned digits(const char **s, size_t n)
 /* Steps over one of the characters in set; on another one *s becomes NULL. */
 static char one_of(const char **s, const char *set)
 {
-    char c = *s ? **s : '\0';
+    char c = '\0';
+    if (*s)
+        c = **s;
     if (c == '\0' || !strchr(set, c))
         *s = NULL;
     else

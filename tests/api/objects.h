@@ -1,4 +1,5 @@
-/* A vault of its own for each program that tests objects: the module of $CMK11_MODULE, loaded and called like any application does, over a new store in a scratch directory. */
+/* A vault of its own for each program that tests objects: the module of $CMK11_MODULE, loaded and called like any
+ * application does, over a new store in a scratch directory. */
 #ifndef CMK_TESTS_API_OBJECTS_H
 #define CMK_TESTS_API_OBJECTS_H
 
@@ -28,12 +29,19 @@ static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static CK_OBJECT_CLASS class_data = CKO_DATA, class_cert = CKO_CERTIFICATE, class_public = CKO_PUBLIC_KEY,
                        class_private = CKO_PRIVATE_KEY, class_secret = CKO_SECRET_KEY;
 static CK_KEY_TYPE type_aes = CKK_AES, type_generic = CKK_GENERIC_SECRET, type_rsa = CKK_RSA;
-#define UNUSED_STATICS (void)class_data, (void)class_cert, (void)class_public, (void)class_private, (void)class_secret, \
-        (void)type_aes, (void)type_generic, (void)type_rsa, (void)yes, (void)no, (void)ro_session
+#define UNUSED_STATICS                                                                                                 \
+    (void)class_data, (void)class_cert, (void)class_public, (void)class_private, (void)class_secret, (void)type_aes,   \
+        (void)type_generic, (void)type_rsa, (void)yes, (void)no, (void)ro_session
 
 /* One attribute of a template. */
-#define ATTR(type, var) {(type), &(var), sizeof(var)}
-#define ATTR_TEXT(type, text) {(type), (void *)(uintptr_t)(text), sizeof(text) - 1}
+#define ATTR(type, var)                                                                                                \
+    {                                                                                                                  \
+        (type), &(var), sizeof(var)                                                                                    \
+    }
+#define ATTR_TEXT(type, text)                                                                                          \
+    {                                                                                                                  \
+        (type), (void *)(uintptr_t)(text), sizeof(text) - 1                                                            \
+    }
 
 /* Fails the running test, saying where. */
 #define CHECK(expr)                                                                                                    \
@@ -141,12 +149,15 @@ __attribute__((unused)) static CK_RV make_kek(const char *label, CK_ULONG bits, 
 {
     CK_MECHANISM mech = {CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0};
     CK_BYTE e[] = {1, 0, 1};
-    CK_ATTRIBUTE a[] = {ATTR(CKA_CLASS, class_public), ATTR(CKA_TOKEN, yes),
-                        ATTR(CKA_MODULUS_BITS, bits),  {CKA_PUBLIC_EXPONENT, e, sizeof(e)},
-                        ATTR(CKA_WRAP, yes),           ATTR(CKA_KEY_TYPE, type_rsa),
+    CK_ATTRIBUTE a[] = {ATTR(CKA_CLASS, class_public),           ATTR(CKA_TOKEN, yes), ATTR(CKA_MODULUS_BITS, bits),
+                        {CKA_PUBLIC_EXPONENT, e, sizeof(e)},     ATTR(CKA_WRAP, yes),  ATTR(CKA_KEY_TYPE, type_rsa),
                         {CKA_LABEL, text(label), strlen(label)}, ATTR(CKA_PRIVATE, no)};
-    CK_ATTRIBUTE b[] = {ATTR(CKA_CLASS, class_private), ATTR(CKA_TOKEN, yes),  ATTR(CKA_PRIVATE, yes),
-                        ATTR(CKA_SENSITIVE, yes),       ATTR(CKA_UNWRAP, yes), ATTR(CKA_KEY_TYPE, type_rsa),
+    CK_ATTRIBUTE b[] = {ATTR(CKA_CLASS, class_private),
+                        ATTR(CKA_TOKEN, yes),
+                        ATTR(CKA_PRIVATE, yes),
+                        ATTR(CKA_SENSITIVE, yes),
+                        ATTR(CKA_UNWRAP, yes),
+                        ATTR(CKA_KEY_TYPE, type_rsa),
                         {CKA_LABEL, text(label), strlen(label)}};
     return p11->C_GenerateKeyPair(session, &mech, a, COUNT(a), b, COUNT(b), pub, prv);
 }
@@ -155,7 +166,8 @@ __attribute__((unused)) static CK_RV make_kek(const char *label, CK_ULONG bits, 
 __attribute__((unused)) static CK_OBJECT_HANDLE aes_key(const CK_BYTE *value, CK_ULONG n)
 {
     CK_OBJECT_HANDLE key = 0;
-    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes), {CKA_VALUE, (void *)(uintptr_t)value, n}};
+    CK_ATTRIBUTE t[] = {
+        ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes), {CKA_VALUE, (void *)(uintptr_t)value, n}};
     RV(CKR_OK, p11->C_CreateObject(session, t, COUNT(t), &key));
     return key;
 }

@@ -1,5 +1,6 @@
-/* What every API test shares: the module of $CMK11_MODULE, loaded as any application does; a store of its own for each test; checks; and a table of tests that are run each in a child
- * process, one line "PASS suite/test" or "FAIL suite/test" each. */
+/* What every API test shares: the module of $CMK11_MODULE, loaded as any application does; a store of its own for each
+ * test; checks; and a table of tests that are run each in a child process, one line "PASS suite/test" or "FAIL
+ * suite/test" each. */
 #ifndef CMK_TESTS_API_P11_H
 #define CMK_TESTS_API_P11_H
 

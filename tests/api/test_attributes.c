@@ -7,8 +7,12 @@ static void several_at_once(void)
 {
     CK_BYTE small[4], id[64];
     CK_BBOOL b = 9;
-    CK_ATTRIBUTE t[] = {{CKA_MODULUS, NULL, 0},       {CKA_MODULUS, small, sizeof(small)}, {CKA_PRIVATE_EXPONENT, small, sizeof(small)},
-                        {0x61dUL, small, sizeof(small)}, {CKA_ID, id, sizeof(id)},          ATTR(CKA_UNWRAP, b)};
+    CK_ATTRIBUTE t[] = {{CKA_MODULUS, NULL, 0},
+                        {CKA_MODULUS, small, sizeof(small)},
+                        {CKA_PRIVATE_EXPONENT, small, sizeof(small)},
+                        {0x61dUL, small, sizeof(small)},
+                        {CKA_ID, id, sizeof(id)},
+                        ATTR(CKA_UNWRAP, b)};
     CK_RV rv = p11->C_GetAttributeValue(session, kek_private, t, COUNT(t));
     CHECK(rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_BUFFER_TOO_SMALL);
     CHECK(t[0].ulValueLen == 256);
@@ -54,8 +58,8 @@ static void kek_names_do_not_change(void)
     RV(CKR_SESSION_READ_ONLY, p11->C_SetAttributeValue(ro_session, kek_private, same, 2));
     CK_ATTRIBUTE other = ATTR_TEXT(CKA_LABEL, "other");
     RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_SetAttributeValue(session, kek_public, &other, 1));
-    static const CK_ATTRIBUTE_TYPE fixed[] = {CKA_DECRYPT, CKA_EXTRACTABLE, CKA_UNWRAP, CKA_SENSITIVE, CKA_TOKEN,
-                                              CKA_CMK_ENABLED, CKA_CMK_DELETED};
+    static const CK_ATTRIBUTE_TYPE fixed[] = {CKA_DECRYPT, CKA_EXTRACTABLE, CKA_UNWRAP,     CKA_SENSITIVE,
+                                              CKA_TOKEN,   CKA_CMK_ENABLED, CKA_CMK_DELETED};
     for (size_t i = 0; i < COUNT(fixed); i++) {
         CK_ATTRIBUTE a = {fixed[i], &yes, 1};
         RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_SetAttributeValue(session, kek_private, &a, 1));
@@ -66,9 +70,9 @@ static void one_way(void)
 {
     CK_OBJECT_HANDLE key = aes_key((const CK_BYTE *)"0123456789abcdef", 16);
     CK_BYTE v[16];
-    CK_ATTRIBUTE label = ATTR_TEXT(CKA_LABEL, "new name"), hide = ATTR(CKA_SENSITIVE, yes), show = ATTR(CKA_SENSITIVE, no),
-                 keep = ATTR(CKA_EXTRACTABLE, no), free_it = ATTR(CKA_EXTRACTABLE, yes), local = ATTR(CKA_LOCAL, yes),
-                 trusted = ATTR(CKA_TRUSTED, yes), value = {CKA_VALUE, v, sizeof(v)};
+    CK_ATTRIBUTE label = ATTR_TEXT(CKA_LABEL, "new name"), hide = ATTR(CKA_SENSITIVE, yes),
+                 show = ATTR(CKA_SENSITIVE, no), keep = ATTR(CKA_EXTRACTABLE, no), free_it = ATTR(CKA_EXTRACTABLE, yes),
+                 local = ATTR(CKA_LOCAL, yes), trusted = ATTR(CKA_TRUSTED, yes), value = {CKA_VALUE, v, sizeof(v)};
     CHECK(get_bytes(key, CKA_VALUE, v, sizeof(v)) == 16 && memcmp(v, "0123456789abcdef", 16) == 0);
     RV(CKR_OK, p11->C_SetAttributeValue(session, key, &label, 1));
     CHECK(get_bytes(key, CKA_LABEL, v, sizeof(v)) == 8);
@@ -120,7 +124,8 @@ static void bad_templates(void)
     RV(CKR_ATTRIBUTE_TYPE_INVALID, create(a, 2));
     a[1] = (CK_ATTRIBUTE){CKA_UNIQUE_ID, two, 2};
     RV(CKR_ATTRIBUTE_READ_ONLY, create(a, 2));
-    CK_ATTRIBUTE k[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes), {CKA_VALUE, date, 8}, {CKA_START_DATE, date, 8}};
+    CK_ATTRIBUTE k[] = {
+        ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes), {CKA_VALUE, date, 8}, {CKA_START_DATE, date, 8}};
     RV(CKR_ATTRIBUTE_VALUE_INVALID, create(k, 4));
     RV(CKR_ATTRIBUTE_VALUE_INVALID, create(k, 3));
     RV(CKR_TEMPLATE_INCOMPLETE, create(k, 2));
@@ -132,7 +137,10 @@ static void bad_templates(void)
 static void nested_templates(void)
 {
     CK_ATTRIBUTE inner[] = {ATTR(CKA_SENSITIVE, yes), ATTR(CKA_EXTRACTABLE, no)};
-    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_generic), ATTR_TEXT(CKA_VALUE, "12345"), {CKA_UNWRAP_TEMPLATE, inner, sizeof(inner)}};
+    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret),
+                        ATTR(CKA_KEY_TYPE, type_generic),
+                        ATTR_TEXT(CKA_VALUE, "12345"),
+                        {CKA_UNWRAP_TEMPLATE, inner, sizeof(inner)}};
     CK_OBJECT_HANDLE o = 0;
     RV(CKR_OK, p11->C_CreateObject(session, t, 4, &o));
     CK_ATTRIBUTE got[2] = {{0, NULL, 0}, {0, NULL, 0}};

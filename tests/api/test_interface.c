@@ -10,10 +10,11 @@ static void *address(const char *name)
     {                                                                                                                  \
         void *in_list;                                                                                                 \
         memcpy(&in_list, &list->name, sizeof(in_list));                                                                \
-        P11_CHECK(in_list && in_list == address(#name));                                                               \
+        P11_CHECK(in_list &&in_list == address(#name));                                                                \
     }
 
-/* An application may be linked to another module and so have the same names: the lists must not be resolved to those. */
+/* An application may be linked to another module and so have the same names: the lists must not be resolved to those.
+ */
 CK_RV C_GetInfo(CK_INFO *info)
 {
     (void)info;

@@ -11,14 +11,18 @@ static void kek_defaults(void)
         CK_ATTRIBUTE_TYPE type;
         bool of_private, value;
     } want[] = {
-        {CKA_TOKEN, true, true},        {CKA_PRIVATE, true, true},         {CKA_SENSITIVE, true, true},
-        {CKA_ALWAYS_SENSITIVE, true, true}, {CKA_EXTRACTABLE, true, false}, {CKA_NEVER_EXTRACTABLE, true, true},
-        {CKA_LOCAL, true, true},        {CKA_UNWRAP, true, true},          {CKA_DECRYPT, true, false},
-        {CKA_SIGN, true, false},        {CKA_SIGN_RECOVER, true, false},   {CKA_DERIVE, true, false},
-        {CKA_TOKEN, false, true},       {CKA_PRIVATE, false, false},       {CKA_WRAP, false, true},
-        {CKA_ENCRYPT, false, false},    {CKA_VERIFY, false, false},        {CKA_COPYABLE, true, false},
-        {CKA_DESTROYABLE, true, true},  {CKA_DESTROYABLE, false, false},   {CKA_CMK_CURRENT, true, true},
-        {CKA_CMK_ENABLED, true, true},  {CKA_CMK_DELETED, false, false},
+        {CKA_TOKEN, true, true},         {CKA_PRIVATE, true, true},
+        {CKA_SENSITIVE, true, true},     {CKA_ALWAYS_SENSITIVE, true, true},
+        {CKA_EXTRACTABLE, true, false},  {CKA_NEVER_EXTRACTABLE, true, true},
+        {CKA_LOCAL, true, true},         {CKA_UNWRAP, true, true},
+        {CKA_DECRYPT, true, false},      {CKA_SIGN, true, false},
+        {CKA_SIGN_RECOVER, true, false}, {CKA_DERIVE, true, false},
+        {CKA_TOKEN, false, true},        {CKA_PRIVATE, false, false},
+        {CKA_WRAP, false, true},         {CKA_ENCRYPT, false, false},
+        {CKA_VERIFY, false, false},      {CKA_COPYABLE, true, false},
+        {CKA_DESTROYABLE, true, true},   {CKA_DESTROYABLE, false, false},
+        {CKA_CMK_CURRENT, true, true},   {CKA_CMK_ENABLED, true, true},
+        {CKA_CMK_DELETED, false, false},
     };
     for (size_t i = 0; i < COUNT(want); i++) {
         if (get_bool(want[i].of_private ? prv : pub, want[i].type) != want[i].value) {
@@ -65,7 +69,8 @@ static CK_RV with(bool in_private, CK_ATTRIBUTE extra)
 
 static void forbidden_uses_are_refused(void)
 {
-    static const CK_ATTRIBUTE_TYPE in_private[] = {CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_DERIVE, CKA_EXTRACTABLE};
+    static const CK_ATTRIBUTE_TYPE in_private[] = {CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_DERIVE,
+                                                   CKA_EXTRACTABLE};
     static const CK_ATTRIBUTE_TYPE in_public[] = {CKA_ENCRYPT, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_TRUSTED};
     for (size_t i = 0; i < COUNT(in_private); i++)
         RV(CKR_TEMPLATE_INCONSISTENT, with(true, (CK_ATTRIBUTE){in_private[i], &yes, 1}));
@@ -84,7 +89,8 @@ static void general_purpose_is_refused(void)
 {
     CK_ULONG bits = 2048;
     CK_OBJECT_HANDLE pub = 0, prv = 0;
-    CK_ATTRIBUTE a[] = {ATTR(CKA_TOKEN, yes), ATTR(CKA_MODULUS_BITS, bits), ATTR(CKA_VERIFY, yes), ATTR(CKA_ENCRYPT, yes)};
+    CK_ATTRIBUTE a[] = {ATTR(CKA_TOKEN, yes), ATTR(CKA_MODULUS_BITS, bits), ATTR(CKA_VERIFY, yes),
+                        ATTR(CKA_ENCRYPT, yes)};
     CK_ATTRIBUTE b[] = {ATTR(CKA_TOKEN, yes), ATTR(CKA_SIGN, yes), ATTR(CKA_DECRYPT, yes)};
     RV(CKR_TEMPLATE_INCONSISTENT, p11->C_GenerateKeyPair(session, &pair, a, COUNT(a), b, COUNT(b), &pub, &prv));
 }
@@ -125,7 +131,8 @@ static void secret_keys(void)
         RV(n == 16 || n == 24 || n == 32 ? CKR_OK : CKR_KEY_SIZE_RANGE, p11->C_GenerateKey(session, &aes, t, 1, &key));
     }
     CK_ULONG len = 48;
-    CK_ATTRIBUTE t[] = {ATTR(CKA_VALUE_LEN, len), ATTR(CKA_TOKEN, yes), ATTR(CKA_SENSITIVE, no), ATTR_TEXT(CKA_LABEL, "mac")};
+    CK_ATTRIBUTE t[] = {ATTR(CKA_VALUE_LEN, len), ATTR(CKA_TOKEN, yes), ATTR(CKA_SENSITIVE, no),
+                        ATTR_TEXT(CKA_LABEL, "mac")};
     RV(CKR_OK, p11->C_GenerateKey(session, &generic, t, COUNT(t), &key));
     CHECK(get_ulong(key, CKA_VALUE_LEN) == 48 && get_bool(key, CKA_LOCAL) && get_bool(key, CKA_TOKEN));
     CHECK(get_ulong(key, CKA_KEY_GEN_MECHANISM) == CKM_GENERIC_SECRET_KEY_GEN && !get_bool(key, CKA_ALWAYS_SENSITIVE));

@@ -75,8 +75,9 @@ static void in_pieces(void)
 static void secret_and_data_objects(void)
 {
     CK_OBJECT_HANDLE key = 0, got[4];
-    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes), ATTR(CKA_TOKEN, yes),
-                        ATTR_TEXT(CKA_VALUE, "0123456789abcdef"), ATTR_TEXT(CKA_LABEL, "dek"), ATTR_TEXT(CKA_ID, "d1")};
+    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes),
+                        ATTR(CKA_TOKEN, yes),          ATTR_TEXT(CKA_VALUE, "0123456789abcdef"),
+                        ATTR_TEXT(CKA_LABEL, "dek"),   ATTR_TEXT(CKA_ID, "d1")};
     RV(CKR_OK, p11->C_CreateObject(session, t, COUNT(t), &key));
     for (size_t i = 3; i < COUNT(t); i++)
         CHECK(find(&t[i], 1, got, 4) == 1 && got[0] == key);

@@ -139,6 +139,24 @@ static void login_after_another_process(void)
     P11_OK(p11_init_pin(s, P11_PIN));
 }
 
+/* And by a search, with somebody logged in or nobody. */
+static void search_after_another_process(void)
+{
+    slot = p11_start();
+    CK_SESSION_HANDLE s = p11_open(slot, CKF_RW_SESSION);
+    P11_CHECK(p11_in_child(initialise_anew, NULL, 30));
+    P11_RV(p11->C_FindObjectsInit(s, NULL, 0), CKR_DEVICE_REMOVED);
+    P11_OK(p11->C_CloseSession(s));
+    s = p11_open(slot, CKF_RW_SESSION);
+    P11_OK(p11_log_in(s, CKU_SO, P11_SO_PIN));
+    P11_OK(p11_init_pin(s, P11_PIN));
+    P11_OK(p11->C_Logout(s));
+    P11_OK(p11_log_in(s, CKU_USER, P11_PIN));
+    P11_CHECK(p11_in_child(initialise_anew, NULL, 30));
+    P11_RV(p11->C_FindObjectsInit(s, NULL, 0), CKR_DEVICE_REMOVED);
+    P11_RV(p11->C_Logout(s), CKR_DEVICE_REMOVED);
+}
+
 static const p11_test tests[] = {
     {"open_arguments", open_arguments},
     {"close_session", close_session},
@@ -148,6 +166,7 @@ static const p11_test tests[] = {
     {"cancel", cancel},
     {"initialised_by_another_process", initialised_by_another_process},
     {"login_after_another_process", login_after_another_process},
+    {"search_after_another_process", search_after_another_process},
 };
 
 P11_MAIN("session", tests)

@@ -38,7 +38,8 @@ static void there_and_back(CK_MECHANISM *m)
 static void oaep_parameters(void)
 {
     static const CK_MECHANISM_TYPE hashes[] = {CKM_SHA_1, CKM_SHA224, CKM_SHA256, CKM_SHA384, CKM_SHA512};
-    static const CK_ULONG mgfs[] = {CKG_MGF1_SHA1, CKG_MGF1_SHA224, CKG_MGF1_SHA256, CKG_MGF1_SHA384, CKG_MGF1_SHA512, 0};
+    static const CK_ULONG mgfs[] = {CKG_MGF1_SHA1,   CKG_MGF1_SHA224, CKG_MGF1_SHA256,
+                                    CKG_MGF1_SHA384, CKG_MGF1_SHA512, 0};
     there_and_back(&oaep);
     for (size_t h = 0; h < COUNT(hashes); h++) {
         for (size_t g = 0; g < COUNT(mgfs); g++) {
@@ -66,8 +67,12 @@ static void bad_parameters(void)
     CK_BYTE in[256] = {1};
     CK_OBJECT_HANDLE key = 0;
     CK_RSA_PKCS_OAEP_PARAMS bad[] = {
-        {CKM_SHA256, CKG_MGF1_SHA256, 0, text("x"), 1}, {CKM_SHA256, CKG_MGF1_SHA256, 2, NULL, 0}, {CKM_SHA256, 77, 1, NULL, 0},
-        {CKM_AES_CBC, CKG_MGF1_SHA256, 1, NULL, 0},     {0, 0, 1, NULL, 0},                        {CKM_SHA256, 0, 1, NULL, 3},
+        {CKM_SHA256, CKG_MGF1_SHA256, 0, text("x"), 1},
+        {CKM_SHA256, CKG_MGF1_SHA256, 2, NULL, 0},
+        {CKM_SHA256, 77, 1, NULL, 0},
+        {CKM_AES_CBC, CKG_MGF1_SHA256, 1, NULL, 0},
+        {0, 0, 1, NULL, 0},
+        {CKM_SHA256, 0, 1, NULL, 3},
         {CKM_SHA256, 0, 1, text("x"), (CK_ULONG)-1},
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -118,7 +123,8 @@ static void what_can_be_wrapped(void)
     CK_BYTE out[512];
     CK_ULONG n = sizeof(out);
     CK_OBJECT_HANDLE key = aes_key(dek, 32), data = 0, other = 0;
-    CK_ATTRIBUTE keep = ATTR(CKA_EXTRACTABLE, no), trusted = ATTR(CKA_WRAP_WITH_TRUSTED, yes), d = ATTR(CKA_CLASS, class_data);
+    CK_ATTRIBUTE keep = ATTR(CKA_EXTRACTABLE, no), trusted = ATTR(CKA_WRAP_WITH_TRUSTED, yes),
+                 d = ATTR(CKA_CLASS, class_data);
     RV(CKR_OK, p11->C_CopyObject(session, key, &trusted, 1, &other));
     RV(CKR_OK, p11->C_SetAttributeValue(session, key, &keep, 1));
     RV(CKR_OK, p11->C_CreateObject(session, &d, 1, &data));
@@ -138,7 +144,11 @@ static void trojan_key_wraps_nothing(void)
     CK_ULONG n = sizeof(out);
     CK_OBJECT_HANDLE trojan = 0, key = aes_key(dek, 32);
     CHECK(get_bytes(kek_public, CKA_MODULUS, modulus, sizeof(modulus)) == 256);
-    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_public), ATTR(CKA_KEY_TYPE, type_rsa), {CKA_MODULUS, modulus, 256}, {CKA_PUBLIC_EXPONENT, e, 3}, ATTR(CKA_WRAP, yes)};
+    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_public),
+                        ATTR(CKA_KEY_TYPE, type_rsa),
+                        {CKA_MODULUS, modulus, 256},
+                        {CKA_PUBLIC_EXPONENT, e, 3},
+                        ATTR(CKA_WRAP, yes)};
     RV(CKR_OK, p11->C_CreateObject(session, t, COUNT(t), &trojan));
     RV(CKR_KEY_FUNCTION_NOT_PERMITTED, p11->C_WrapKey(session, &oaep, trojan, key, out, &n));
 }
@@ -149,14 +159,24 @@ static void what_unwrap_makes(void)
     CK_ULONG n = wrap_with(&oaep, in);
     CK_OBJECT_HANDLE key = 0;
     RV(CKR_OK, unwrap_aes(&oaep, in, n, &key));
-    CHECK(get_bool(key, CKA_EXTRACTABLE) && !get_bool(key, CKA_SENSITIVE) && !get_bool(key, CKA_TOKEN) && get_bool(key, CKA_PRIVATE));
+    CHECK(get_bool(key, CKA_EXTRACTABLE) && !get_bool(key, CKA_SENSITIVE) && !get_bool(key, CKA_TOKEN) &&
+          get_bool(key, CKA_PRIVATE));
     CHECK(!get_bool(key, CKA_LOCAL) && !get_bool(key, CKA_ALWAYS_SENSITIVE) && !get_bool(key, CKA_NEVER_EXTRACTABLE));
-    CHECK(!get_bool(key, CKA_WRAP) && !get_bool(key, CKA_UNWRAP) && !get_bool(key, CKA_DERIVE) && !get_bool(key, CKA_TRUSTED));
+    CHECK(!get_bool(key, CKA_WRAP) && !get_bool(key, CKA_UNWRAP) && !get_bool(key, CKA_DERIVE) &&
+          !get_bool(key, CKA_TRUSTED));
     CHECK(get_bool(key, CKA_ENCRYPT) && get_bool(key, CKA_DECRYPT) && get_ulong(key, CKA_VALUE_LEN) == 32);
+    static const CK_ATTRIBUTE_TYPE later[] = {CKA_WRAP, CKA_UNWRAP, CKA_DERIVE, CKA_TRUSTED};
+    for (size_t i = 0; i < COUNT(later); i++) {
+        CK_OBJECT_HANDLE copy = 0;
+        CK_ATTRIBUTE widen = {later[i], &yes, 1};
+        RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_SetAttributeValue(session, key, &widen, 1));
+        RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_CopyObject(session, key, &widen, 1, &copy));
+    }
     /* pkcs11-tool --unwrap: a token object, with usage and length. */
     CK_ULONG len = 32;
-    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_TOKEN, yes), ATTR(CKA_KEY_TYPE, type_aes), ATTR(CKA_VALUE_LEN, len),
-                        ATTR(CKA_ENCRYPT, yes), ATTR(CKA_DECRYPT, yes), ATTR(CKA_SENSITIVE, yes), ATTR(CKA_EXTRACTABLE, no)};
+    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_TOKEN, yes),     ATTR(CKA_KEY_TYPE, type_aes),
+                        ATTR(CKA_VALUE_LEN, len),      ATTR(CKA_ENCRYPT, yes),   ATTR(CKA_DECRYPT, yes),
+                        ATTR(CKA_SENSITIVE, yes),      ATTR(CKA_EXTRACTABLE, no)};
     RV(CKR_OK, unwrap(&oaep, in, n, t, COUNT(t), &key));
     CHECK(get_bool(key, CKA_TOKEN) && get_bool(key, CKA_SENSITIVE) && !get_bool(key, CKA_ALWAYS_SENSITIVE));
     RV(CKR_OK, p11->C_DestroyObject(session, key));
@@ -202,7 +222,8 @@ static void an_odd_length_is_no_aes_key(void)
     CK_BYTE out[1024], v[64];
     CK_ULONG n = sizeof(out);
     CK_OBJECT_HANDLE key = 0, got = 0;
-    CK_ATTRIBUTE g[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_generic), ATTR_TEXT(CKA_VALUE, "seventeen bytes!!")};
+    CK_ATTRIBUTE g[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_generic),
+                        ATTR_TEXT(CKA_VALUE, "seventeen bytes!!")};
     RV(CKR_OK, p11->C_CreateObject(session, g, 3, &key));
     RV(CKR_OK, p11->C_WrapKey(session, &oaep, kek_public, key, out, &n));
     RV(CKR_WRAPPED_KEY_INVALID, unwrap_aes(&oaep, out, n, &got));
@@ -226,7 +247,8 @@ static void needs_a_login(void)
     CK_BYTE in[1024];
     CK_ULONG n = wrap_with(&oaep, in);
     CK_OBJECT_HANDLE key = 0, open = 0;
-    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes), {CKA_VALUE, in, 16}, ATTR(CKA_PRIVATE, no)};
+    CK_ATTRIBUTE t[] = {
+        ATTR(CKA_CLASS, class_secret), ATTR(CKA_KEY_TYPE, type_aes), {CKA_VALUE, in, 16}, ATTR(CKA_PRIVATE, no)};
     RV(CKR_OK, p11->C_Logout(session));
     RV(CKR_UNWRAPPING_KEY_HANDLE_INVALID, unwrap_aes(&oaep, in, n, &key));
     RV(CKR_OK, p11->C_CreateObject(session, t, 4, &open));

@@ -155,15 +155,24 @@ static void test_scrypt(void)
         uint32_t r, p;
         cmk_rc rc;
     } rows[] = {
-        {20, 8, 1, CMK_OK},          {16, 8, 16, CMK_OK},
-        {16, 8, 17, CMK_E_TAMPERED}, {20, 8, 2, CMK_E_TAMPERED},
-        {21, 8, 1, CMK_E_TAMPERED},  {16, 129, 1, CMK_E_TAMPERED},
-        {16, 0, 1, CMK_E_TAMPERED},  {16, 8, 0, CMK_E_TAMPERED},
-        {0, 8, 1, CMK_E_TAMPERED},   {31, 8, 1, CMK_E_TAMPERED},
-        {255, 8, 1, CMK_E_TAMPERED}, {30, UINT32_MAX, UINT32_MAX, CMK_E_TAMPERED},
-        {3, 8, 1, CMK_E_TAMPERED},   {1, 8, 1, CMK_E_TAMPERED},
-        {19, 1, 1, CMK_E_TAMPERED},  {1, 1, UINT32_MAX, CMK_E_TAMPERED},
-        {18, 2, 1, CMK_E_TAMPERED},  {16, 16, 1, CMK_E_TAMPERED},
+        {20, 8, 1, CMK_OK},
+        {16, 8, 16, CMK_OK},
+        {16, 8, 17, CMK_E_TAMPERED},
+        {20, 8, 2, CMK_E_TAMPERED},
+        {21, 8, 1, CMK_E_TAMPERED},
+        {16, 129, 1, CMK_E_TAMPERED},
+        {16, 0, 1, CMK_E_TAMPERED},
+        {16, 8, 0, CMK_E_TAMPERED},
+        {0, 8, 1, CMK_E_TAMPERED},
+        {31, 8, 1, CMK_E_TAMPERED},
+        {255, 8, 1, CMK_E_TAMPERED},
+        {30, UINT32_MAX, UINT32_MAX, CMK_E_TAMPERED},
+        {3, 8, 1, CMK_E_TAMPERED},
+        {1, 8, 1, CMK_E_TAMPERED},
+        {19, 1, 1, CMK_E_TAMPERED},
+        {1, 1, UINT32_MAX, CMK_E_TAMPERED},
+        {18, 2, 1, CMK_E_TAMPERED},
+        {16, 16, 1, CMK_E_TAMPERED},
         {1, 262144, 1, CMK_E_TAMPERED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -255,6 +255,6 @@ static const unit_test tests[] = {
     {"kwp-vectors", test_kwp_vectors},  {"kwp", test_kwp},
     {"gcm-vectors", test_gcm_vectors},  {"cbc", test_cbc},
     {"refusals", test_cipher_refusals}, {"gcm-tags", test_gcm_tags},
-    {"gcm-limit", test_gcm_limit},     {"huge-lengths", test_huge_lengths},
+    {"gcm-limit", test_gcm_limit},      {"huge-lengths", test_huge_lengths},
 };
 UNIT_MAIN("crypto-cipher", tests)

@@ -1,9 +1,16 @@
 /* crypto/ and the process around it: OPENSSL_CONF, fork, exit handlers. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
 #include "crypto/crypto.h"
 #include "tests/unit/unit.h"
 
+#include <malloc.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -196,10 +203,91 @@ static void test_exit(void)
     }
 }
 
+/* libcrypto's memory goes through these, so that what it frees can be looked at. */
+static uint8_t prime[2][128]; /* big- and little-endian */
+static atomic_bool watching;
+static atomic_int unwiped;
+
+static void look(void *p)
+{
+    size_t n = p && atomic_load(&watching) ? malloc_usable_size(p) : 0;
+    for (size_t i = 0; n > 0 && i < 2; i++)
+        if (memmem(p, n, prime[i], sizeof(prime[i])))
+            atomic_fetch_add(&unwiped, 1);
+}
+
+static void *watched_malloc(size_t n, const char *where, int line)
+{
+    (void)where;
+    (void)line;
+    return malloc(n);
+}
+
+static void watched_free(void *p, const char *where, int line)
+{
+    (void)where;
+    (void)line;
+    look(p);
+    free(p);
+}
+
+static void *watched_realloc(void *p, size_t n, const char *where, int line)
+{
+    void *moved = n > 0 ? malloc(n) : NULL;
+    size_t old = p ? malloc_usable_size(p) : 0;
+    if (moved && p)
+        memcpy(moved, p, old < n ? old : n);
+    if (moved || n == 0)
+        watched_free(p, where, line);
+    return moved;
+}
+
+/* A key's prime is in no memory that was given back, whatever was done with the key. */
+static void test_wiped(void)
+{
+    CMK_SECRET_AUTO der = CMK_SECRET_INIT;
+    cmk_rsa_private *loaded = NULL;
+    BIGNUM *p = NULL;
+    CU_ASSERT_FATAL(keys_make());
+    UNIT_OK(cmk_rsa_private_export(priv, &der));
+    const unsigned char *at = der.data;
+    EVP_PKEY *plain = d2i_AutoPrivateKey(NULL, &at, (long)der.len);
+    CU_ASSERT_EQUAL_FATAL(EVP_PKEY_get_bn_param(plain, OSSL_PKEY_PARAM_RSA_FACTOR1, &p), 1);
+    CU_ASSERT(BN_bn2binpad(p, prime[0], 128) == 128 && BN_bn2lebinpad(p, prime[1], 128) == 128);
+    atomic_store(&watching, true);
+    UNIT_OK(cmk_rsa_private_export(priv, &der));
+    CU_ASSERT_EQUAL(atomic_load(&unwiped), 0);
+    UNIT_OK(cmk_rsa_private_load(cmk_secret_view(&der), &loaded));
+    CU_ASSERT_EQUAL(atomic_load(&unwiped), 0);
+    der.data[der.len / 2] ^= 1;
+    cmk_rsa_private *none = NULL;
+    UNIT_RC(cmk_rsa_private_load(cmk_secret_view(&der), &none), CMK_E_FORMAT);
+    CU_ASSERT(round_trip());
+    cmk_rsa_private_free(loaded);
+    keys_free();
+    CU_ASSERT_EQUAL(atomic_load(&unwiped), 0);
+    /* that the test would notice */
+    EVP_PKEY_free(plain);
+    uint8_t *copy = OPENSSL_malloc(128);
+    memcpy(copy, prime[0], 128);
+    OPENSSL_free(copy);
+    CU_ASSERT_EQUAL(atomic_load(&unwiped), 1);
+    atomic_store(&watching, false);
+    BN_clear_free(p);
+}
+
 static const unit_test tests[] = {
     {"configuration", test_configuration},
     {"fork", test_fork},
     {"fork-random", test_fork_random},
     {"exit", test_exit},
+    {"wiped", test_wiped},
 };
-UNIT_MAIN("crypto-process", tests)
+
+int main(int argc, char **argv)
+{
+    /* before libcrypto allocates anything, else it refuses */
+    if (CRYPTO_set_mem_functions(watched_malloc, watched_realloc, watched_free) != 1)
+        return 99;
+    return unit_main("crypto-process", tests, sizeof(tests) / sizeof(tests[0]), argc, argv);
+}

@@ -189,6 +189,14 @@ static void test_load(void)
     UNIT_OK(cmk_rsa_private_export(kek.priv, &der));
     CU_ASSERT(n > 0 && cmk_bytes_equal(cmk_secret_view(&der), cmk_bytes_of(reference, (size_t)n)));
     OPENSSL_clear_free(reference, (size_t)n);
+    reference = NULL;
+    /* with attributes, as some tools write them */
+    CU_ASSERT_EQUAL(PKCS8_pkey_add1_attr_by_NID(p8, NID_friendlyName, MBSTRING_ASC, (const uint8_t *)"kek", 3), 1);
+    n = i2d_PKCS8_PRIV_KEY_INFO(p8, &reference);
+    CU_ASSERT_FATAL(n > (int)der.len);
+    UNIT_OK(cmk_rsa_private_load(cmk_bytes_of(reference, (size_t)n), &key));
+    cmk_rsa_private_free(key);
+    OPENSSL_clear_free(reference, (size_t)n);
     PKCS8_PRIV_KEY_INFO_free(p8);
     UNIT_OK(cmk_rsa_private_load(cmk_secret_view(&der), &key));
     UNIT_OK(cmk_rsa_private_export(key, &again));
@@ -204,7 +212,8 @@ static void test_load(void)
     CU_ASSERT_PTR_NULL(key);
 }
 
-/* The key of kek.plain with d + (p - 1)(q - 1)·2^shift for d: consistent, but with a private exponent longer than the modulus. */
+/* The key of kek.plain with d + (p - 1)(q - 1)·2^shift for d: consistent, but with a private exponent longer than the
+ * modulus. */
 static EVP_PKEY *with_long_exponent(int shift)
 {
     enum { N, E, D, P, Q, DP, DQ, QINV, PARTS };

@@ -276,6 +276,34 @@ static void test_old_credential(void)
     world_end(&w);
 }
 
+/* A credential row that was spoiled, with the highest revision that there is: the SO's reset is the way out. */
+static void test_spoiled_credential(void)
+{
+    world w;
+    cmk_login *so = NULL;
+    rows *all = calloc(1, sizeof(*all));
+    if (!all || !world_begin(&w, false, true)) {
+        free(all);
+        return;
+    }
+    rows_read(w.core->store, all);
+    UNIT_OK(login(w.vault, &SO, SO_PIN, &so));
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->all[i].key.kind != CMK_KIND_CREDENTIAL ||
+            memcmp(all->all[i].key.id, so->principal.b, CMK_ID_SIZE) == 0)
+            continue;
+        all->all[i].revision = INT64_MAX;
+        write_rows(w.core->store, &all->all[i], NULL);
+    }
+    UNIT_RC(login_once(w.vault, &USER, USER_PIN), CMK_E_TAMPERED);
+    UNIT_OK(cmk_pin_init_user(so, text("reset-by-so-again")));
+    UNIT_OK(login_once(w.vault, &USER, "reset-by-so-again"));
+    cmk_login_put(so);
+    rows_free(all);
+    free(all);
+    world_end(&w);
+}
+
 /* A row taken away shows in the list, whichever it is. */
 static void test_damaged_listed(void)
 {
@@ -297,6 +325,66 @@ static void test_damaged_listed(void)
     }
     rows_free(all);
     free(all);
+    world_end(&w);
+}
+
+/* A VAULT row that says that it is another vault's, or deleted, is still shown as damaged: nobody is told that there is
+ * no such vault. */
+static void test_disguised(void)
+{
+    world w;
+    rows *all = calloc(1, sizeof(*all));
+    cmk_vault *v = NULL;
+    if (!all || !world_begin(&w, false, true)) {
+        free(all);
+        return;
+    }
+    rows_read(w.core->store, all);
+    for (size_t i = 0; i < all->count; i++) {
+        CMK_RECORD_AUTO row = {.key = all->all[i].key, .revision = all->all[i].revision};
+        cmk_vault_rec rec;
+        if (row.key.kind != CMK_KIND_VAULT)
+            continue;
+        for (int how = 0; how < 3; how++) {
+            size_t n[3] = {0};
+            UNIT_OK(cmk_vault_rec_decode(cmk_buf_view(&all->all[i].body), &rec));
+            rec.state = how == 0 ? CMK_VAULT_DELETED : CMK_VAULT_LIVE;
+            rec.name = how == 1 ? text("other") : how == 2 ? text("\033[2J") : rec.name;
+            cmk_buf_reset(&row.body);
+            cmk_vault_rec_encode(&rec, &row.body);
+            write_rows(w.core->store, &row, NULL);
+            UNIT_RC(cmk_vault_open_name(w.core, text("payments"), &v), CMK_E_TAMPERED);
+            UNIT_OK(cmk_vault_list(w.core, false, count_vaults, n));
+            CU_ASSERT(n[0] == 1 && n[1] == 1);
+        }
+        write_rows(w.core->store, &all->all[i], NULL);
+    }
+    UNIT_RC(cmk_vault_open_name(w.core, text("other"), &v), CMK_E_NOT_FOUND);
+    rows_free(all);
+    free(all);
+    world_end(&w);
+}
+
+/* A whole vault of somebody else's making, under the name of one that is there. */
+static void test_namesake(void)
+{
+    world w;
+    world planted;
+    rows *all = calloc(1, sizeof(*all));
+    cmk_vault *v = NULL;
+    if (!all || !world_begin(&w, false, true) || !world_begin(&planted, false, true)) {
+        free(all);
+        return;
+    }
+    rows_read(planted.core->store, all);
+    for (size_t i = 0; i < all->count; i++)
+        write_rows(w.core->store, &all->all[i], NULL);
+    UNIT_RC(cmk_vault_open_name(w.core, text("payments"), &v), CMK_E_TAMPERED);
+    UNIT_RC(cmk_vault_open_slot(w.core, w.info.slot, &v), CMK_E_TAMPERED);
+    cmk_vault_put(v);
+    rows_free(all);
+    free(all);
+    world_end(&planted);
     world_end(&w);
 }
 
@@ -375,7 +463,14 @@ static void test_faults(void)
 }
 
 static const unit_test tests[] = {
-    {"damaged-listed", test_damaged_listed}, {"old-credential", test_old_credential}, {"replay", test_replay},
-    {"attack-memory", test_attack_memory},   {"attack-sqlite", test_attack_sqlite},   {"faults", test_faults},
+    {"spoiled-credential", test_spoiled_credential},
+    {"disguised", test_disguised},
+    {"namesake", test_namesake},
+    {"damaged-listed", test_damaged_listed},
+    {"old-credential", test_old_credential},
+    {"replay", test_replay},
+    {"attack-memory", test_attack_memory},
+    {"attack-sqlite", test_attack_sqlite},
+    {"faults", test_faults},
 };
 UNIT_MAIN("token-attack", tests)

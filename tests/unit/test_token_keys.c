@@ -391,12 +391,84 @@ static void faults(void)
     fixture_close(&f);
 }
 
+/* Undoing a version puts the one before in its place, and nobody else's choice. */
+static void undo_with_gap(fixture *f)
+{
+    cmk_version *v[3] = {NULL, NULL, NULL};
+    cmk_key_info key;
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_FATAL(create_key(f, "gap", 2048, i > 0, &v[i]) == CMK_OK);
+    CMK_TXN_AUTO *t = NULL;
+    CMK_RECORD_AUTO row = {.revision = 0};
+    const cmk_record_key rk = cmk_rkey_numbered(&f->vault->id, CMK_KIND_VERSION, &v[1]->key, 2);
+    CU_ASSERT_FATAL(cmk_txn_begin(f->store, CMK_TXN_WRITE, &t) == CMK_OK);
+    UNIT_OK(cmk_txn_get(t, &rk, &row));
+    UNIT_OK(cmk_txn_delete(t, &rk, row.revision));
+    UNIT_OK(cmk_txn_commit(&t));
+    UNIT_RC(cmk_key_undo_version(f->officer, v[2]), CMK_E_TAMPERED);
+    CU_ASSERT_FATAL(cmk_txn_begin(f->store, CMK_TXN_WRITE, &t) == CMK_OK);
+    UNIT_OK(cmk_txn_put(t, &row, 0));
+    UNIT_OK(cmk_txn_commit(&t));
+    UNIT_OK(cmk_key_undo_version(f->officer, v[2]));
+    UNIT_OK(cmk_key_find(f->vault, B("gap"), false, &key));
+    CU_ASSERT(key.current == 2 && key.versions == 2);
+    UNIT_OK(cmk_key_undo_version(f->officer, v[1]));
+    UNIT_OK(cmk_key_undo_version(f->officer, v[0]));
+    for (int i = 0; i < 3; i++)
+        cmk_version_put(v[i]);
+}
+BOTH(undo_with_gap)
+
+/* Nothing is wrapped with a version that is just going away, and the other way round. */
+static void wrap_while_undoing(fixture *f)
+{
+    cmk_version *v = NULL;
+    CMK_BUF_AUTO out = CMK_BUF_INIT;
+    const cmk_wrap_mech mech = {.kind = CMK_WRAP_OAEP, .hash = CMK_USE_SHA256, .mgf = CMK_USE_SHA256};
+    CU_ASSERT_FATAL(create_key(f, "going", 2048, false, &v) == CMK_OK);
+    atomic_store(&v->undoing, true);
+    UNIT_RC(cmk_kek_wrap(f->officer, v, &mech, B("0123456789abcdef"), &out), CMK_E_NOT_FOUND);
+    CU_ASSERT_EQUAL(out.len, 0);
+    UNIT_RC(cmk_key_undo_version(f->officer, v), CMK_E_ACTION_PROHIBITED); /* it might have been wrapped with */
+    CU_ASSERT(!atomic_load(&v->undoing));
+    UNIT_OK(cmk_kek_wrap(f->officer, v, &mech, B("0123456789abcdef"), &out));
+    atomic_store(&v->used, false);
+    UNIT_OK(cmk_key_undo_version(f->officer, v));
+    cmk_version_put(v);
+}
+BOTH(wrap_while_undoing)
+
+static int64_t before_1970(void)
+{
+    return -5;
+}
+
+/* A clock that is wrong by half a century must not make a record that nobody can read. */
+static void early_clock(fixture *f)
+{
+    cmk_version *v = NULL;
+    cmk_key_info key;
+    cmk_clock_set(before_1970);
+    cmk_rc rc = create_key(f, "early", 2048, false, &v);
+    cmk_clock_set(NULL);
+    UNIT_OK(rc);
+    UNIT_OK(cmk_key_find(f->vault, B("early"), false, &key));
+    CU_ASSERT_EQUAL(key.created, 0);
+    if (v)
+        UNIT_OK(cmk_key_undo_version(f->officer, v));
+    cmk_version_put(v);
+}
+BOTH(early_clock)
+
 static const unit_test tests[] = {
     ROWS(create_and_find),
     ROWS(versions_and_listing),
     ROWS(refused_specs),
     ROWS(cka_ids_and_tags),
     ROWS(undo_versions),
+    ROWS(undo_with_gap),
+    ROWS(early_clock),
+    ROWS(wrap_while_undoing),
     ROWS(limits_and_deleted),
     {"tampered_material", tampered_material},
     {"tampered_officer_tree", tampered_officer_tree},

@@ -1,5 +1,6 @@
 /* Token objects: private and public, with and without a login, looked up, changed by others, tampered with. */
 #include "tests/unit/keys_fixture.h"
+#include "token/object.h"
 
 typedef struct seen {
     size_t count;
@@ -200,9 +201,40 @@ static void ended_login(fixture *f)
 }
 BOTH(ended_login)
 
+/* A row that claims to be another object, seen before a login, must not spoil that object for the rest of the process.
+ */
+static void planted(fixture *f)
+{
+    cmk_object *o = make(f, true, "planted-on", "p");
+    CMK_RECORD_AUTO row = {.revision = 1};
+    const cmk_id id = {{0x11, 0x22}};
+    cmk_object_rec rec = {.id = *cmk_object_id(o), .author = f->officer->principal, .object_key_generation = 1};
+    CMK_TXN_AUTO *t = NULL;
+    cmk_object_put(o);
+    cmk_object_forget(f->vault, &rec.id);
+    row.key = cmk_rkey_id(&f->vault->id, CMK_KIND_OBJECT, &id);
+    cmk_object_rec_encode(&rec, &row.body);
+    CU_ASSERT_FATAL(cmk_txn_begin(f->store, CMK_TXN_WRITE, &t) == CMK_OK);
+    UNIT_OK(cmk_txn_put(t, &row, 0));
+    UNIT_OK(cmk_txn_commit(&t));
+    (void)count(f, NULL, NULL, CMK_E_TAMPERED);
+    CU_ASSERT_FATAL(cmk_txn_begin(f->store, CMK_TXN_WRITE, &t) == CMK_OK);
+    UNIT_OK(cmk_txn_delete(t, &row.key, 1));
+    UNIT_OK(cmk_txn_commit(&t));
+    seen s = {0, NULL};
+    const cmk_object_by by = {true, B("planted-on")};
+    UNIT_OK(cmk_object_each(f->vault, f->officer, &by, see, &s));
+    CU_ASSERT_EQUAL(s.count, 1);
+    if (s.last)
+        UNIT_OK(cmk_object_destroy(f->officer, s.last));
+    cmk_object_put(s.last);
+}
+BOTH(planted)
+
 static const unit_test tests[] = {
     ROWS(life),
     ROWS(limits),
+    ROWS(planted),
     ROWS(ended_login),
     {"tampered", tampered_memory},
     {"other_process", other_process},

@@ -1,7 +1,9 @@
 /* The state of a vault: records, trees, principals, logins. */
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "tests/unit/token_fixture.h"
+#include "token/object.h"
 
 /* ---- codec ---- */
 
@@ -225,6 +227,8 @@ static void test_pin_change(void)
     UNIT_RC(cmk_pin_change(w.vault, &USER, text("wrong"), text("new-user-secret")), CMK_E_PIN_INCORRECT);
     UNIT_RC(cmk_pin_change(w.vault, &USER, text(USER_PIN), text("new:secret")), CMK_E_PIN_INVALID);
     UNIT_RC(cmk_pin_change(w.vault, &USER, text(USER_PIN), text("abc")), CMK_E_PIN_LENGTH);
+    const cmk_who by_name = {.kind = CMK_WHO_NAMED, .name = text("user")};
+    UNIT_RC(cmk_pin_change(w.vault, &by_name, text(USER_PIN), text("new:secret")), CMK_E_PIN_INVALID);
     UNIT_OK(cmk_pin_change(w.vault, &USER, text(USER_PIN), text("new-user-secret")));
     UNIT_OK(cmk_login_check(user)); /* one's own change ends nobody's login */
     UNIT_RC(login_once(w.vault, &USER, USER_PIN), CMK_E_PIN_INCORRECT);
@@ -261,6 +265,23 @@ static void test_reinit(void)
     world_end(&w);
 }
 
+/* Puts a record into the officer tree, and none into the admin tree. */
+static void use_once(cmk_vault *v, cmk_login *officer)
+{
+    cmk_view *view = NULL;
+    cmk_signers signers;
+    const cmk_id key_id = {{1}};
+    const cmk_record_key key = cmk_rkey_id(&v->id, CMK_KIND_KEY, &key_id);
+    const cmk_record_key vault = cmk_rkey(&v->id, CMK_KIND_VAULT, NULL, 0);
+    cmk_rwlock_read(&officer->lock);
+    cmk_login_signers(officer, &signers);
+    UNIT_OK(cmk_view_open(v, CMK_TXN_WRITE, &signers, &view));
+    UNIT_OK(cmk_view_put_body(view, &key, text("body"), 0));
+    UNIT_RC(cmk_view_put_body(view, &vault, text("body"), 1), CMK_E_FORBIDDEN);
+    UNIT_OK(cmk_view_commit(&view));
+    cmk_rwlock_unlock(&officer->lock);
+}
+
 /* With a record in the officer tree the old vault stays, deleted. */
 static void test_reinit_used(void)
 {
@@ -268,21 +289,10 @@ static void test_reinit_used(void)
     cmk_vault_info again;
     size_t n[3] = {0};
     cmk_login *user = NULL;
-    cmk_view *view = NULL;
-    cmk_signers signers;
-    const cmk_id key_id = {{1}};
     if (!world_begin(&w, false, true))
         return;
     UNIT_OK(login(w.vault, &USER, USER_PIN, &user));
-    cmk_rwlock_read(&user->lock);
-    cmk_login_signers(user, &signers);
-    UNIT_OK(cmk_view_open(w.vault, CMK_TXN_WRITE, &signers, &view));
-    const cmk_record_key key = cmk_rkey_id(&w.vault->id, CMK_KIND_KEY, &key_id);
-    const cmk_record_key vault = cmk_rkey(&w.vault->id, CMK_KIND_VAULT, NULL, 0);
-    UNIT_OK(cmk_view_put_body(view, &key, text("body"), 0));
-    UNIT_RC(cmk_view_put_body(view, &vault, text("body"), 1), CMK_E_FORBIDDEN);
-    UNIT_OK(cmk_view_commit(&view));
-    cmk_rwlock_unlock(&user->lock);
+    use_once(w.vault, user);
     UNIT_OK(cmk_vault_reinit(w.vault, text("payments"), text(SO_PIN), &again));
     CU_ASSERT_STRING_EQUAL(again.name, "payments");
     UNIT_OK(cmk_vault_list(w.core, false, count_vaults, n));
@@ -291,6 +301,143 @@ static void test_reinit_used(void)
     CU_ASSERT(n[0] == 3 && n[2] == 1 && n[1] == 0);
     UNIT_RC(login_once(w.vault, &SO, SO_PIN), CMK_E_NOT_FOUND);
     cmk_login_put(user);
+    world_end(&w);
+}
+
+/* What was right when a writer looked may be wrong once it is its turn to write. */
+static void test_overtaken(void)
+{
+    world w;
+    cmk_vault_info again;
+    cmk_login *user = NULL;
+    cmk_login *so = NULL;
+    cmk_view *view = NULL;
+    if (!world_begin(&w, false, true))
+        return;
+    UNIT_OK(login(w.vault, &USER, USER_PIN, &user));
+    UNIT_OK(login(w.vault, &SO, SO_PIN, &so));
+    UNIT_OK(cmk_view_open(w.vault, CMK_TXN_WRITE, NULL, &view));
+    UNIT_OK(cmk_login_check_in(user, view));
+    cmk_view_close(&view);
+    UNIT_OK(cmk_pin_init_user(so, text("reset-by-so")));
+    UNIT_OK(cmk_view_open(w.vault, CMK_TXN_WRITE, NULL, &view));
+    UNIT_OK(cmk_login_check_in(so, view));
+    UNIT_RC(cmk_login_check_in(user, view), CMK_E_NOT_LOGGED_IN);
+    cmk_view_close(&view);
+    cmk_login_put(user);
+    UNIT_OK(login(w.vault, &USER, "reset-by-so", &user));
+    use_once(w.vault, user);
+    UNIT_OK(cmk_vault_reinit(w.vault, text("fresh"), text(SO_PIN), &again));
+    UNIT_RC(cmk_view_open(w.vault, CMK_TXN_WRITE, NULL, &view), CMK_E_NOT_FOUND);
+    cmk_view_close(&view);
+    cmk_login_put(user);
+    cmk_login_put(so);
+    world_end(&w);
+}
+
+/* An object tree's root that was read without its key must not make an older one that was verified pass for fresh. */
+static void test_object_root_fresh(void)
+{
+    world w;
+    cmk_login *user = NULL;
+    cmk_view *view = NULL;
+    uint8_t mac[CMK_KEY_SIZE];
+    const cmk_id id = {{7}};
+    if (!world_begin(&w, false, true))
+        return;
+    UNIT_OK(login(w.vault, &USER, USER_PIN, &user));
+    UNIT_OK(cmk_login_check(user));
+    memcpy(mac, user->unlocked->object_mac, sizeof(mac));
+    const cmk_signers signers = {.object_mac = mac, .principal = user->principal};
+    cmk_login_end(user);
+    cmk_login_put(user);
+    CU_ASSERT_PTR_NULL(w.vault->object_mac);
+    const cmk_record_key key = cmk_rkey_id(&w.vault->id, CMK_KIND_OBJECT, &id);
+    cmk_core other = {.store = w.core->store, .config = w.core->config}; /* another process */
+    cmk_vault *theirs = NULL;
+    cmk_mutex_init(&other.lock, CMK_RANK_CORE, "test");
+    UNIT_OK(cmk_vault_by_id(&other, &w.vault->id, &theirs));
+    UNIT_OK(cmk_view_open(theirs, CMK_TXN_WRITE, &signers, &view));
+    UNIT_OK(cmk_view_put_body(view, &key, text("body"), 0));
+    UNIT_OK(cmk_view_commit(&view));
+    UNIT_OK(cmk_vault_refresh(w.vault)); /* without the key */
+    CMK_RECORD_AUTO row = {0};
+    UNIT_OK(cmk_view_open(w.vault, CMK_TXN_READ, &signers, &view));
+    UNIT_OK(cmk_view_get(view, &key, &row));
+    cmk_view_close(&view);
+    cmk_vault_put(theirs);
+    cmk_vault_put(other.vaults);
+    cmk_mutex_destroy(&other.lock);
+    world_end(&w);
+}
+
+/* A child that was forked while other threads of its parent held locks gets rid of what it inherited all the same. */
+static atomic_bool stop_busy;
+static void *busy(void *vault)
+{
+    const cmk_id id = {{1}};
+    while (!atomic_load(&stop_busy))
+        cmk_object_forget(vault, &id);
+    return NULL;
+}
+
+static void test_abandon(void)
+{
+    world w;
+    pthread_t thread;
+    if (!world_begin(&w, true, true))
+        return;
+    atomic_store(&stop_busy, false);
+    CU_ASSERT_EQUAL(pthread_create(&thread, NULL, busy, w.vault), 0);
+    for (int i = 0; i < 200; i++) {
+        int status = 0;
+        pid_t pid = fork();
+        if (pid == 0) {
+            cmk_lock_forked();
+            (void)alarm(5);
+            cmk_vault_put(w.vault); /* so that the last reference is the core's */
+            cmk_core_abandon(w.core);
+            _exit(0);
+        }
+        CU_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        if (status != 0)
+            break;
+    }
+    atomic_store(&stop_busy, true);
+    (void)pthread_join(thread, NULL);
+    world_end(&w);
+}
+
+/* A commit that takes place and says CMK_E_IO, as a disk that fails late may make it. */
+static const cmk_store_ops *honest;
+static bool lie;
+static cmk_rc lying_commit(cmk_txn *t)
+{
+    cmk_rc rc = honest->commit(t);
+    return rc == CMK_OK && lie ? CMK_E_IO : rc;
+}
+
+static void test_late_io_error(void)
+{
+    world w;
+    cmk_vault_info info;
+    cmk_login *so = NULL;
+    if (!world_begin(&w, false, true))
+        return;
+    honest = w.core->store->ops;
+    cmk_store_ops ops = *honest;
+    ops.commit = lying_commit;
+    w.core->store->ops = &ops;
+    lie = true;
+    const cmk_vault_spec spec = spec_of("late", true);
+    UNIT_OK(cmk_vault_create(w.core, &spec, CMK_SLOT_ANY, &info));
+    UNIT_OK(login(w.vault, &SO, SO_PIN, &so));
+    UNIT_OK(cmk_pin_init_user(so, text("reset-by-so-late")));
+    UNIT_OK(cmk_pin_change(w.vault, &USER, text("reset-by-so-late"), text(USER_PIN)));
+    UNIT_OK(cmk_vault_reinit(w.vault, text("fresh"), text(SO_PIN), &info));
+    lie = false;
+    w.core->store->ops = honest;
+    cmk_login_put(so);
     world_end(&w);
 }
 
@@ -453,6 +600,10 @@ static void test_threads_sqlite(void)
 static const unit_test tests[] = {
     {"codec", test_codec},
     {"policy", test_policy},
+    {"overtaken", test_overtaken},
+    {"late-io-error", test_late_io_error},
+    {"object-root-fresh", test_object_root_fresh},
+    {"abandon", test_abandon},
     {"life-memory", test_life_memory},
     {"life-sqlite", test_life_sqlite},
     {"lock-out", test_lock_out},
