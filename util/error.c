@@ -48,6 +48,7 @@ static size_t whole_characters(const char *s, size_t len)
     return len - (start - 1) < want ? start - 1 : len;
 }
 
+#undef cmk_fail /* the analyser's stand-in */
 cmk_rc cmk_fail(cmk_rc rc, const char *fmt, ...)
 {
     /* Not formatted in place: an argument may be the sentence that is being replaced. */

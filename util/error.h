@@ -72,6 +72,9 @@ const char *cmk_rc_text(cmk_rc rc);
 /* Remembers a sentence about this failure for the calling thread (at most 511 bytes, truncated on a UTF-8 boundary) and
  * returns rc, so that `return cmk_fail(CMK_E_NOT_FOUND, "vault %s: …", name);` is one statement. Never pass secrets. */
 cmk_rc cmk_fail(cmk_rc rc, const char *fmt, ...) CMK_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* it can't see into error.c, and would follow paths on which a failure turns into success */
+#define cmk_fail(rc, ...) (cmk_fail(rc, __VA_ARGS__), (rc))
+#endif
 
 /* The sentence of this thread's last cmk_fail(), or "" when there was none since cmk_fail_clear(). Valid until the next
  * cmk_fail() of the same thread. */

@@ -220,7 +220,10 @@ static void *watched_malloc(size_t n, const char *where, int line)
 {
     (void)where;
     (void)line;
-    return malloc(n);
+    void *p = malloc(n);
+    if (p)
+        memset(p, 0, malloc_usable_size(p)); /* what a block held before, it did not get from its new owner */
+    return p;
 }
 
 static void watched_free(void *p, const char *where, int line)
@@ -233,7 +236,7 @@ static void watched_free(void *p, const char *where, int line)
 
 static void *watched_realloc(void *p, size_t n, const char *where, int line)
 {
-    void *moved = n > 0 ? malloc(n) : NULL;
+    void *moved = n > 0 ? watched_malloc(n, where, line) : NULL;
     size_t old = p ? malloc_usable_size(p) : 0;
     if (moved && p)
         memcpy(moved, p, old < n ? old : n);
