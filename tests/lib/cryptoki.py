@@ -381,7 +381,7 @@ class Session:
     def crypt(self, which, key, mechanism, data):
         """which is Encrypt or Decrypt, in one shot."""
         self.call("C_%sInit" % which, byref(mechanism.raw), key)
-        out, n = create_string_buffer(len(data) + 64), c_ulong(len(data) + 64)
+        out, n = create_string_buffer(len(data) + 1024), c_ulong(len(data) + 1024)
         self.call("C_" + which, bytes(data), len(data), out, byref(n))
         return out.raw[: n.value]
 

@@ -59,7 +59,7 @@ static int cycles(void)
             before = resident_kib();
     }
     long grown = resident_kib() - before;
-    int bad = grown > 2048;
+    int bad = rounds >= 100 && grown > 2048; /* a few cycles say nothing: caches still fill */
     printf("%s stress/dlopen-cycles: %d cycles, resident memory grew by %ld KiB after the first fifth\n",
            bad ? "FAIL" : "PASS", rounds, grown);
     return bad;
