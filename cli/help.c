@@ -92,6 +92,7 @@ static void print_verb(const cmk_cli_verb *verb)
         print_option(verb->options[i]);
     print_option(CMK_OPT_JSON);
     print_option(CMK_OPT_HELP);
+    (void)printf("\nExample:\n  %s\n", verb->example);
 }
 
 static void print_commands(const char *noun)

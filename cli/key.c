@@ -85,6 +85,21 @@ static void progress(bool on, unsigned bits)
     (void)fflush(stderr);
 }
 
+/* Says which operation it is before anybody is asked for a PIN. */
+static cmk_rc check_ops(const cmk_cli *cli, cmk_vault *vault)
+{
+    cmk_vault_info info;
+    char refused[CMK_OUT_OPS_SIZE], allowed[CMK_OUT_OPS_SIZE];
+    cmk_rc rc = cmk_vault_get_info(vault, &info);
+    uint32_t extra = rc == CMK_OK ? (uint32_t)cli->number[CMK_OPT_OPS] & ~info.allow_ops : 0;
+    if (extra == 0)
+        return rc;
+    return cmk_fail(CMK_E_KEY_NOT_PERMITTED,
+                    "key %s: vault %s does not allow %s, only %s: leave it out of --ops, or use a vault that was made "
+                    "with it in --allow-ops",
+                    cli->args[1], cli->args[0], cmk_out_ops(extra, refused), cmk_out_ops(info.allow_ops, allowed));
+}
+
 static cmk_rc create(cmk_cli *cli, cmk_vault *vault, cmk_bytes name)
 {
     __attribute__((cleanup(put_login))) cmk_login *login = NULL;
@@ -126,7 +141,9 @@ cmk_rc cmk_cli_key_create(cmk_cli *cli)
     if (rc != CMK_E_NOT_FOUND)
         return rc;
     cmk_fail_clear();
-    rc = create(cli, vault, name);
+    rc = check_ops(cli, vault);
+    if (rc == CMK_OK)
+        rc = create(cli, vault, name);
     if (rc == CMK_OK)
         rc = load_key(cli, vault, name, &key);
     if (rc != CMK_OK)

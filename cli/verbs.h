@@ -55,6 +55,7 @@ typedef struct cmk_cli_verb {
     cmk_cli_opt options[CMK_CLI_OPTIONS_MAX + 1]; /* beside --help and --json, which all have */
     const char *summary;                          /* one line */
     const char *details;                          /* further lines of its help, or NULL */
+    const char *example;                          /* a command line */
     bool creates_store;                           /* false: the store must exist and is opened before run */
     cmk_rc (*run)(cmk_cli *cli);
 } cmk_cli_verb;

@@ -24,7 +24,7 @@
 
 /* clang-format off */
 #define ROW(attr, kind, classes, ops, change, fallback, flags, kek)                                                    \
-    {attr, #attr, CMK_ATTR_##kind, classes, ops, CMK_CHANGE_##change, CMK_DEFAULT_##fallback, flags, kek}
+    {attr, #attr, kek, CMK_ATTR_##kind, CMK_CHANGE_##change, CMK_DEFAULT_##fallback, classes, ops, flags}
 
 /* In rising order of the attribute's number. */
 static const cmk_attr_row rows[] = {
@@ -51,8 +51,8 @@ static const cmk_attr_row rows[] = {
     ROW(CKA_SUBJECT,                BYTES, CERT | PUB | PRV, NEW | EDIT,  FREE,           EMPTY,   0,        cmk_kekattr_empty),
     ROW(CKA_ID,                     BYTES, CERT | KEYS,      NEW | EDIT | KEK, FREE,      EMPTY,   VERSIONS, cmk_kekattr_id),
     ROW(CKA_SENSITIVE,              BOOL,  PRV | SEC,        NEW | EDIT,  TO_TRUE,        FALSE,   0,        cmk_kekattr_private_true),
-    ROW(CKA_ENCRYPT,                BOOL,  PUB | SEC,        NEW | EDIT | KEK, TOKEN_TO_FALSE, TRUE, 0,      cmk_kekattr_encrypt),
-    ROW(CKA_DECRYPT,                BOOL,  PRV | SEC,        NEW | EDIT | KEK, TOKEN_TO_FALSE, TRUE, 0,      cmk_kekattr_decrypt),
+    ROW(CKA_ENCRYPT,                BOOL,  PUB | SEC,        NEW | EDIT | KEK, TO_FALSE, TRUE,   0,        cmk_kekattr_encrypt),
+    ROW(CKA_DECRYPT,                BOOL,  PRV | SEC,        NEW | EDIT | KEK, TO_FALSE, TRUE,   0,        cmk_kekattr_decrypt),
     ROW(CKA_WRAP,                   BOOL,  PUB | SEC,        NEW | EDIT | KEK, TO_FALSE, PUBLIC, 0,    cmk_kekattr_wrap),
     ROW(CKA_UNWRAP,                 BOOL,  PRV | SEC,        NEW | EDIT | KEK, TO_FALSE, FALSE, 0,     cmk_kekattr_unwrap_use),
     ROW(CKA_SIGN,                   BOOL,  PRV | SEC,        NEW | EDIT,  FREE,           TRUE,    0,        cmk_kekattr_private_false),

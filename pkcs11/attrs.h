@@ -48,10 +48,8 @@ typedef enum cmk_attr_kind {
 typedef enum cmk_attr_change {
     CMK_CHANGE_FREE,
     CMK_CHANGE_TO_TRUE,        /* a bool: only from false to true */
-    CMK_CHANGE_TO_FALSE,       /* a bool: only from true to false */
-    CMK_CHANGE_TOKEN_TO_FALSE, /* free on session objects, only to false on token objects: uses stay disjoint over time
-                                */
-    CMK_CHANGE_COPY_DATA       /* by C_CopyObject of data objects only */
+    CMK_CHANGE_TO_FALSE,  /* a bool: only from true to false; so uses stay disjoint over time and over copies */
+    CMK_CHANGE_COPY_DATA, /* by C_CopyObject of data objects only */
 } cmk_attr_change;
 
 typedef enum cmk_attr_default {
@@ -85,14 +83,14 @@ typedef struct cmk_value {
 typedef struct cmk_attr_row {
     CK_ATTRIBUTE_TYPE type;
     const char *name;
-    cmk_attr_kind kind;
-    uint8_t classes;
-    uint8_t ops;
-    cmk_attr_change change;
-    cmk_attr_default fallback;
-    uint8_t flags;
     /* Its value of a KEK object; NULL or false: a KEK has none. */
     bool (*kek)(const cmk_kek_view *kek, cmk_value *out);
+    cmk_attr_kind kind;
+    cmk_attr_change change;
+    cmk_attr_default fallback;
+    uint8_t classes;
+    uint8_t ops;
+    uint8_t flags;
 } cmk_attr_row;
 
 /* The row of type, or NULL. */

@@ -110,7 +110,7 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
     cmk_kobject *o = NULL;
     CK_RV rv = cmk_call_begin(&c, hSession);
     if (rv == CKR_OK)
-        rv = cmk_kobject_get(&c, hObject, &o);
+        rv = cmk_kobject_open(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = get_all(&c, o, pTemplate, ulCount);
     cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
@@ -142,7 +142,7 @@ CK_RV C_GetObjectSize(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, CK_U
     cmk_kobject *o = NULL;
     CK_RV rv = cmk_call_begin(&c, hSession);
     if (rv == CKR_OK)
-        rv = pulSize ? cmk_kobject_get(&c, hObject, &o) : CKR_ARGUMENTS_BAD;
+        rv = pulSize ? cmk_kobject_open(&c, hObject, &o) : CKR_ARGUMENTS_BAD;
     if (rv == CKR_OK)
         rv = object_size(&c, o, pulSize);
     cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
@@ -166,7 +166,6 @@ static CK_RV set_kek(cmk_call *c, cmk_look *look, const cmk_template *t)
 
 static CK_RV change_all(const cmk_look *look, const cmk_template *t, cmk_making *k)
 {
-    bool token = look->o->kind == CMK_KOBJECT_TOKEN;
     for (size_t i = 0; i < t->count; i++) {
         const cmk_attr *a = &t->attrs[i];
         cmk_value before;
@@ -178,7 +177,7 @@ static CK_RV change_all(const cmk_look *look, const cmk_template *t, cmk_making 
             return CKR_ATTRIBUTE_READ_ONLY;
         if (look->class == CKO_SECRET_KEY && a->type == CKA_VALUE)
             return CKR_ATTRIBUTE_READ_ONLY;
-        CK_RV rv = cmk_rules_change(a->row, CMK_IN_SET, look->class, token, before.view, a->value);
+        CK_RV rv = cmk_rules_change(a->row, CMK_IN_SET, look->class, before.view, a->value);
         if (rv != CKR_OK)
             return rv;
         cmk_making_set(k, a->type, a->value);
@@ -189,17 +188,10 @@ static CK_RV change_all(const cmk_look *look, const cmk_template *t, cmk_making 
 static CK_RV update_token(cmk_call *c, cmk_kobject *o, const cmk_attrs *attrs)
 {
     CMK_BUF_AUTO record = CMK_BUF_INIT;
-    const cmk_attr *label = cmk_attr_find(attrs->v, attrs->count, CKA_LABEL);
-    const cmk_attr *id = cmk_attr_find(attrs->v, attrs->count, CKA_ID);
-    cmk_attrs_encode(attrs, &record);
-    cmk_rc rc = cmk_buf_ok(&record);
-    if (rc == CMK_OK) {
-        const cmk_object_spec spec = {.is_private = o->is_private,
-                                      .label = label ? label->value : cmk_bytes_of(NULL, 0),
-                                      .cka_id = id ? id->value : cmk_bytes_of(NULL, 0),
-                                      .attributes = cmk_buf_view(&record)};
+    cmk_object_spec spec = {.is_private = o->is_private};
+    cmk_rc rc = cmk_rules_spec(attrs, &record, &spec);
+    if (rc == CMK_OK)
         rc = cmk_object_update(cmk_call_user(c), o->object, &spec);
-    }
     return rc == CMK_OK ? CKR_OK : cmk_ckr(rc);
 }
 
@@ -213,9 +205,9 @@ static CK_RV set_stored(cmk_call *c, cmk_look *look, const cmk_template *t)
         return CKR_USER_NOT_LOGGED_IN;
     if (!cmk_look_true(c, look, CKA_MODIFIABLE))
         return CKR_ACTION_PROHIBITED;
-    for (size_t i = 0; i < look->attrs->count && i < CMK_TEMPLATE_MAX; i++)
-        k.list[k.count++] = look->attrs->v[i];
-    CK_RV rv = change_all(look, t, &k);
+    CK_RV rv = cmk_making_take(&k, look->attrs);
+    if (rv == CKR_OK)
+        rv = change_all(look, t, &k);
     if (rv != CKR_OK)
         return rv;
     cmk_attrs *changed = cmk_attrs_new(k.list, k.count);
@@ -251,7 +243,7 @@ CK_RV C_SetAttributeValue(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, 
     if (rv == CKR_OK)
         rv = cmk_template_copy(pTemplate, ulCount, &t);
     if (rv == CKR_OK)
-        rv = cmk_kobject_get(&c, hObject, &o);
+        rv = cmk_kobject_open(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = set_all(&c, o, &t);
     cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */

@@ -62,7 +62,6 @@ GETTER(cmk_kekattr_empty, set_bytes(out, cmk_bytes_of("", 0)))
 GETTER(cmk_kekattr_is_private, set_bool(out, is_private(kek)))
 GETTER(cmk_kekattr_private_true, is_private(kek) && set_bool(out, true))
 GETTER(cmk_kekattr_private_false, is_private(kek) && set_bool(out, false))
-GETTER(cmk_kekattr_public_true, !is_private(kek) && set_bool(out, true))
 GETTER(cmk_kekattr_public_false, !is_private(kek) && set_bool(out, false))
 GETTER(cmk_kekattr_class, set_ulong(out, kek->class))
 GETTER(cmk_kekattr_key_type, set_ulong(out, CKK_RSA))
@@ -131,8 +130,8 @@ bool cmk_kekattr_unique_id(const cmk_kek_view *kek, cmk_value *out)
     if (!kek->version)
         return false;
     char hex[2 * CMK_ID_SIZE + 1];
-    memcpy(out->small, cmk_id_hex(cmk_version_id(kek->version), hex), 2 * CMK_ID_SIZE);
-    return set_bytes(out, cmk_bytes_of(out->small, 2 * CMK_ID_SIZE));
+    memcpy(out->small, cmk_id_hex(cmk_version_id(kek->version), hex), sizeof(hex) - 1);
+    return set_bytes(out, cmk_bytes_of(out->small, sizeof(hex) - 1));
 }
 
 bool cmk_kekattr_start_date(const cmk_kek_view *kek, cmk_value *out)

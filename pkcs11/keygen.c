@@ -97,16 +97,21 @@ static uint32_t ops_of(const cmk_template *pub, const cmk_template *prv)
     return ops;
 }
 
-static int64_t start_of(cmk_bytes date, int64_t days_more)
+/* 00:00 UTC of a CK_DATE or of the day after; 0 for none. What is not after 1970 is no time: 0 would mean for ever. */
+static CK_RV start_of(cmk_bytes date, int64_t days_more, int64_t *out)
 {
     int n[8] = {0};
+    *out = 0;
     if (date.len != 8)
-        return 0;
+        return CKR_OK;
     for (size_t i = 0; i < 8; i++)
         n[i] = date.data[i] - '0';
     unsigned month = (unsigned)(n[4] * 10 + n[5]), day = (unsigned)(n[6] * 10 + n[7]);
     int64_t days = cmk_days_from_civil(n[0] * 1000 + n[1] * 100 + n[2] * 10 + n[3], month, day) + days_more;
-    return days > 0 ? days * DAY : 0;
+    if (days <= 0)
+        return CKR_ATTRIBUTE_VALUE_INVALID;
+    *out = days * DAY;
+    return CKR_OK;
 }
 
 /* Validity: by CK_DATE or by the vendor attributes, not both. END_DATE is the last day. */
@@ -127,9 +132,14 @@ static CK_RV validity(const cmk_template *pub, const cmk_template *prv, cmk_key_
     if ((not_before.len > 0 && cmk_value_to_ulong(not_before) > INT64_MAX) ||
         (expires.len > 0 && cmk_value_to_ulong(expires) > INT64_MAX))
         return CKR_ATTRIBUTE_VALUE_INVALID;
-    spec->not_before = not_before.len > 0 ? (int64_t)cmk_value_to_ulong(not_before) : start_of(start, 0);
-    spec->expires = expires.len > 0 ? (int64_t)cmk_value_to_ulong(expires) : start_of(end, 1);
-    return CKR_OK;
+    rv = start_of(start, 0, &spec->not_before);
+    if (rv == CKR_OK)
+        rv = start_of(end, 1, &spec->expires);
+    if (not_before.len > 0)
+        spec->not_before = (int64_t)cmk_value_to_ulong(not_before);
+    if (expires.len > 0)
+        spec->expires = (int64_t)cmk_value_to_ulong(expires);
+    return rv;
 }
 
 static CK_RV kek_spec(const cmk_template *pub, const cmk_template *prv, cmk_key_spec *spec)
@@ -149,6 +159,8 @@ static CK_RV kek_spec(const cmk_template *pub, const cmk_template *prv, cmk_key_
         rv = common(pub, prv, CKA_ID, &spec->cka_id);
     if (rv == CKR_OK)
         rv = validity(pub, prv, spec);
+    if (rv == CKR_OK)
+        rv = common(pub, prv, CKA_PUBLIC_EXPONENT, &spec->exponent);
     if (rv != CKR_OK)
         return rv;
     if (bits != 2048 && bits != 3072 && bits != 4096)
@@ -156,10 +168,10 @@ static CK_RV kek_spec(const cmk_template *pub, const cmk_template *prv, cmk_key_
     if (spec->name.len > CMK_KEY_NAME_MAX || spec->cka_id.len > CMK_CKA_ID_MAX)
         return CKR_ATTRIBUTE_VALUE_INVALID;
     spec->bits = (unsigned)bits;
-    spec->exponent = cmk_template_bytes(pub, CKA_PUBLIC_EXPONENT);
+    bool exponent_given = cmk_template_find(pub, CKA_PUBLIC_EXPONENT) || spec->exponent.len > 0;
     while (spec->exponent.len > 0 && spec->exponent.data[0] == 0)
         spec->exponent = cmk_bytes_of(spec->exponent.data + 1, spec->exponent.len - 1);
-    if (cmk_template_find(pub, CKA_PUBLIC_EXPONENT) && (spec->exponent.len == 0 || spec->exponent.len > EXPONENT_MAX))
+    if (exponent_given && (spec->exponent.len == 0 || spec->exponent.len > EXPONENT_MAX))
         return CKR_ATTRIBUTE_VALUE_INVALID;
     return CKR_OK;
 }

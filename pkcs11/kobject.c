@@ -6,11 +6,16 @@
 #define FIRST_BUCKETS 64
 #define ANY_CLASS ((CK_OBJECT_CLASS)-1) /* token objects are known by their id alone */
 
-/* A slot's objects that have handles. Guarded by the slot's lock. */
-typedef struct cmk_kobjects {
+typedef struct kindex {
     cmk_kobject **buckets;
     size_t cap, count;
-    cmk_kobject *sessions; /* session objects */
+} kindex;
+
+/* A slot's objects that have handles. Guarded by the slot's lock. */
+typedef struct cmk_kobjects {
+    kindex by_id;              /* all but session objects */
+    kindex by_name[CMK_LINKS]; /* session objects */
+    cmk_kobject *sessions;     /* the same as a list */
 } cmk_kobjects;
 
 /* ---- calls ---- */
@@ -66,6 +71,60 @@ cmk_login *cmk_call_user(cmk_call *c)
 
 /* ---- index ---- */
 
+static bool index_grow(kindex *x, unsigned link)
+{
+    if (x->count < x->cap)
+        return true;
+    kindex bigger = {NULL, x->cap ? x->cap * 2 : FIRST_BUCKETS, x->count};
+    bigger.buckets = calloc(bigger.cap, sizeof(cmk_kobject *));
+    if (!bigger.buckets)
+        return false;
+    for (size_t i = 0; i < x->cap; i++) {
+        for (cmk_kobject *o = x->buckets[i], *next = NULL; o; o = next) {
+            cmk_kobject_link *l = &o->links[link];
+            cmk_kobject **head = &bigger.buckets[l->hash & (bigger.cap - 1)];
+            next = l->next;
+            *l = (cmk_kobject_link){l->hash, NULL, *head};
+            if (*head)
+                (*head)->links[link].prev = o;
+            *head = o;
+        }
+    }
+    free(x->buckets);
+    *x = bigger;
+    return true;
+}
+
+static cmk_kobject *index_first(const kindex *x, uint64_t hash)
+{
+    return x->cap ? x->buckets[hash & (x->cap - 1)] : NULL;
+}
+
+/* There is room. */
+static void index_add(kindex *x, unsigned link, cmk_kobject *o, uint64_t hash)
+{
+    cmk_kobject **head = &x->buckets[hash & (x->cap - 1)];
+    o->links[link] = (cmk_kobject_link){hash, NULL, *head};
+    if (*head)
+        (*head)->links[link].prev = o;
+    *head = o;
+    x->count++;
+}
+
+static void index_remove(kindex *x, unsigned link, cmk_kobject *o)
+{
+    cmk_kobject_link *l = &o->links[link];
+    if (l->prev)
+        l->prev->links[link].next = l->next;
+    else
+        x->buckets[l->hash & (x->cap - 1)] = l->next;
+    if (l->next)
+        l->next->links[link].prev = l->prev;
+    x->count--;
+}
+
+/* ---- by id ---- */
+
 static const cmk_id *id_of(const cmk_kobject *o)
 {
     return o->kind == CMK_KOBJECT_KEK ? cmk_version_id(o->version) : cmk_object_id(o->object);
@@ -77,85 +136,98 @@ static CK_OBJECT_CLASS key_class(const cmk_kobject *o)
 }
 
 /* Ids are random, so that their first bytes are a hash already. */
-static size_t bucket_of(const cmk_kobjects *t, const cmk_id *id, CK_OBJECT_CLASS class)
+static uint64_t id_hash(const cmk_id *id, CK_OBJECT_CLASS class)
 {
     uint64_t h = 0;
     memcpy(&h, id->b, sizeof(h));
-    return (size_t)(h + class) & (t->cap - 1);
+    return h + class;
 }
 
-static cmk_kobject *index_find(const cmk_kobjects *t, const cmk_id *id, CK_OBJECT_CLASS class)
+static cmk_kobject *find_by_id(const cmk_kobjects *t, const cmk_id *id, CK_OBJECT_CLASS class)
 {
-    if (!t || t->cap == 0)
-        return NULL;
-    cmk_kobject *o = t->buckets[bucket_of(t, id, class)];
+    cmk_kobject *o = t ? index_first(&t->by_id, id_hash(id, class)) : NULL;
     while (o && !(key_class(o) == class && cmk_id_equal(id_of(o), id)))
-        o = o->chain;
+        o = o->links[CMK_LINK_ID].next;
     return o;
 }
 
-static bool index_grow(cmk_kobjects *t)
+/* ---- by name ---- */
+
+static const CK_ATTRIBUTE_TYPE name_types[CMK_LINKS] = {[CMK_LINK_LABEL] = CKA_LABEL, [CMK_LINK_CKA_ID] = CKA_ID};
+
+/* FNV-1a. Names that collide on purpose slow down only the application that chose them. */
+static uint64_t name_hash(cmk_bytes name)
 {
-    if (t->count < t->cap)
-        return true;
-    cmk_kobjects bigger = *t;
-    bigger.cap = t->cap ? t->cap * 2 : FIRST_BUCKETS;
-    bigger.buckets = calloc(bigger.cap, sizeof(cmk_kobject *));
-    if (!bigger.buckets)
-        return false;
-    for (size_t i = 0; i < t->cap; i++) {
-        for (cmk_kobject *o = t->buckets[i], *next = NULL; o; o = next) {
-            next = o->chain;
-            size_t b = bucket_of(&bigger, id_of(o), key_class(o));
-            o->chain = bigger.buckets[b];
-            bigger.buckets[b] = o;
-        }
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < name.len; i++)
+        h = (h ^ name.data[i]) * 0x100000001b3u;
+    return h;
+}
+
+static void names_add(cmk_kobjects *t, cmk_kobject *o)
+{
+    for (unsigned i = 0; i < CMK_LINKS; i++) {
+        const cmk_attr *a = cmk_attr_find(o->attrs->v, o->attrs->count, name_types[i]);
+        index_add(&t->by_name[i], i, o, name_hash(a ? a->value : cmk_bytes_of(NULL, 0)));
     }
-    free(t->buckets);
-    *t = bigger;
-    return true;
+}
+
+static void names_remove(cmk_kobjects *t, cmk_kobject *o)
+{
+    for (unsigned i = 0; i < CMK_LINKS; i++)
+        index_remove(&t->by_name[i], i, o);
+}
+
+/* ---- both ---- */
+
+static bool make_room(cmk_kobjects *t, const cmk_kobject *o)
+{
+    if (o->kind != CMK_KOBJECT_SESSION)
+        return index_grow(&t->by_id, CMK_LINK_ID);
+    bool room = true;
+    for (unsigned i = 0; room && i < CMK_LINKS; i++)
+        room = index_grow(&t->by_name[i], i);
+    return room;
 }
 
 static void link_in(cmk_kobjects *t, cmk_kobject *o)
 {
-    if (o->kind == CMK_KOBJECT_SESSION) {
-        o->next = t->sessions;
-        if (o->next)
-            o->next->prev = o;
-        t->sessions = o;
+    o->listed = true;
+    if (o->kind != CMK_KOBJECT_SESSION) {
+        index_add(&t->by_id, CMK_LINK_ID, o, id_hash(id_of(o), key_class(o)));
         return;
     }
-    size_t b = bucket_of(t, id_of(o), key_class(o));
-    o->chain = t->buckets[b];
-    t->buckets[b] = o;
-    t->count++;
+    names_add(t, o);
+    o->next = t->sessions;
+    if (o->next)
+        o->next->prev = o;
+    t->sessions = o;
 }
 
 static void link_out(cmk_kobjects *t, cmk_kobject *o)
 {
-    if (o->kind == CMK_KOBJECT_SESSION) {
-        if (o->prev)
-            o->prev->next = o->next;
-        else
-            t->sessions = o->next;
-        if (o->next)
-            o->next->prev = o->prev;
-        o->prev = o->next = NULL;
+    o->listed = false;
+    if (o->kind != CMK_KOBJECT_SESSION) {
+        index_remove(&t->by_id, CMK_LINK_ID, o);
         return;
     }
-    cmk_kobject **p = &t->buckets[bucket_of(t, id_of(o), key_class(o))];
-    while (*p && *p != o)
-        p = &(*p)->chain;
-    if (*p) {
-        *p = o->chain;
-        t->count--;
-    }
+    names_remove(t, o);
+    if (o->prev)
+        o->prev->next = o->next;
+    else
+        t->sessions = o->next;
+    if (o->next)
+        o->next->prev = o->prev;
+    o->prev = o->next = NULL;
 }
 
 void cmk_objects_slot_free(cmk_slot *slot)
 {
-    if (slot->objects)
-        free(slot->objects->buckets);
+    if (slot->objects) {
+        free(slot->objects->by_id.buckets);
+        for (unsigned i = 0; i < CMK_LINKS; i++)
+            free(slot->objects->by_name[i].buckets);
+    }
     free(slot->objects);
     slot->objects = NULL;
 }
@@ -193,15 +265,16 @@ void cmk_kobject_put(cmk_kobject *o)
         cmk_ref_put(&o->ref);
 }
 
-/* Gives o a handle under the slot's lock. A private object whose login ended meanwhile gets none. */
+/* Gives o a handle under the slot's lock. A private object whose login ended meanwhile gets none, whoever has logged in
+ * since. */
 static CK_RV publish(cmk_call *c, cmk_kobject *o)
 {
     cmk_slot *slot = o->slot;
-    if (o->is_private && !slot->login)
+    if (o->is_private && !(slot->login && slot->user == CKU_USER))
         return CKR_USER_NOT_LOGGED_IN;
     if (!slot->objects)
         slot->objects = calloc(1, sizeof(*slot->objects));
-    if (!slot->objects || !index_grow(slot->objects))
+    if (!slot->objects || !make_room(slot->objects, o))
         return CKR_HOST_MEMORY;
     uint64_t handle = 0;
     cmk_rc rc = cmk_handle_add(c->m->objects, &o->ref, &handle);
@@ -217,7 +290,7 @@ static CK_RV publish(cmk_call *c, cmk_kobject *o)
 static CK_RV publish_indexed(cmk_call *c, cmk_kobject *fresh, CK_OBJECT_HANDLE *out)
 {
     cmk_mutex_lock(&c->s->slot->lock);
-    cmk_kobject *there = index_find(c->s->slot->objects, id_of(fresh), key_class(fresh));
+    cmk_kobject *there = find_by_id(c->s->slot->objects, id_of(fresh), key_class(fresh));
     CK_RV rv = there ? CKR_OK : publish(c, fresh);
     if (rv == CKR_OK)
         *out = there ? there->handle : fresh->handle;
@@ -230,7 +303,7 @@ static CK_RV publish_indexed(cmk_call *c, cmk_kobject *fresh, CK_OBJECT_HANDLE *
 static bool handle_of(cmk_call *c, const cmk_id *id, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *out)
 {
     CMK_WITH_MUTEX(&c->s->slot->lock);
-    const cmk_kobject *o = index_find(c->s->slot->objects, id, class);
+    const cmk_kobject *o = find_by_id(c->s->slot->objects, id, class);
     if (o)
         *out = o->handle;
     return o != NULL;
@@ -296,6 +369,16 @@ CK_RV cmk_kobject_get(cmk_call *c, CK_OBJECT_HANDLE handle, cmk_kobject **out)
     return CKR_OK;
 }
 
+CK_RV cmk_kobject_open(cmk_call *c, CK_OBJECT_HANDLE handle, cmk_kobject **out)
+{
+    CK_RV rv = cmk_kobject_get(c, handle, out);
+    if (rv != CKR_OK || !(*out)->is_private || cmk_call_user(c))
+        return rv;
+    cmk_kobject_put(*out);
+    *out = NULL;
+    return CKR_OBJECT_HANDLE_INVALID;
+}
+
 /* Takes o's handle back; the slot is locked. The reference that the table had is the caller's. */
 static cmk_ref *retire(cmk_module *m, cmk_kobject *o)
 {
@@ -318,7 +401,7 @@ cmk_kobject *cmk_kobject_sibling(cmk_module *m, cmk_kobject *o)
 {
     CMK_WITH_MUTEX(&o->slot->lock);
     CK_OBJECT_CLASS other = o->class == CKO_PRIVATE_KEY ? CKO_PUBLIC_KEY : CKO_PRIVATE_KEY;
-    const cmk_kobject *sibling = index_find(o->slot->objects, id_of(o), other);
+    const cmk_kobject *sibling = find_by_id(o->slot->objects, id_of(o), other);
     return sibling ? (cmk_kobject *)cmk_handle_get(m->objects, sibling->handle) : NULL;
 }
 
@@ -364,9 +447,9 @@ void cmk_objects_logout(cmk_module *m, cmk_slot *slot)
         if (o->is_private)
             retire_to(m, o, &gone);
     }
-    for (size_t i = 0; t && i < t->cap; i++) {
-        for (cmk_kobject *o = t->buckets[i], *next = NULL; o; o = next) {
-            next = o->chain;
+    for (size_t i = 0; t && i < t->by_id.cap; i++) {
+        for (cmk_kobject *o = t->by_id.buckets[i], *next = NULL; o; o = next) {
+            next = o->links[CMK_LINK_ID].next;
             if (o->is_private)
                 retire_to(m, o, &gone);
         }
@@ -379,25 +462,45 @@ void cmk_objects_logout(cmk_module *m, cmk_slot *slot)
 
 bool cmk_kobject_replace(cmk_kobject *o, const cmk_attrs *old, cmk_attrs *attrs)
 {
+    cmk_kobjects *t = o->slot->objects;
+    cmk_mutex_lock(&o->slot->lock);
     cmk_mutex_lock(&o->lock);
     cmk_attrs *before = o->attrs;
     bool same = before == old;
+    if (same && o->listed)
+        names_remove(t, o);
     if (same)
         o->attrs = attrs;
+    if (same && o->listed)
+        names_add(t, o); /* in the room that it had */
     cmk_mutex_unlock(&o->lock);
+    cmk_mutex_unlock(&o->slot->lock);
     cmk_attrs_put(same ? before : attrs);
     return same;
 }
 
-CK_RV cmk_kobject_session_handles(cmk_call *c, bool (*visit)(void *ctx, cmk_kobject *o), void *ctx,
-                                  CK_OBJECT_HANDLE **out, size_t *n)
+/* The first session object that t may mean; *link is how to go on, CMK_LINKS: along the list of all. */
+static cmk_kobject *first_session(const cmk_kobjects *t, const cmk_template *names, unsigned *link)
+{
+    for (*link = CMK_LINKS; t && (*link)-- > 0;) {
+        const cmk_attr *a = cmk_template_find(names, name_types[*link]);
+        if (a)
+            return index_first(&t->by_name[*link], name_hash(a->value));
+    }
+    *link = CMK_LINKS;
+    return t ? t->sessions : NULL;
+}
+
+CK_RV cmk_kobject_session_handles(cmk_call *c, const cmk_template *t, bool (*visit)(void *ctx, cmk_kobject *o),
+                                  void *ctx, CK_OBJECT_HANDLE **out, size_t *n)
 {
     CMK_WITH_MUTEX(&c->s->slot->lock);
     size_t room = 0;
+    unsigned link = CMK_LINKS;
     *n = 0;
     *out = NULL;
-    const cmk_kobjects *t = c->s->slot->objects;
-    for (cmk_kobject *o = t ? t->sessions : NULL; o; o = o->next) {
+    cmk_kobject *o = first_session(c->s->slot->objects, t, &link);
+    for (; o; o = link == CMK_LINKS ? o->next : o->links[link].next) {
         if (!visit(ctx, o))
             continue;
         if (*n == room) {

@@ -13,6 +13,14 @@
 
 typedef enum cmk_kobject_kind { CMK_KOBJECT_KEK, CMK_KOBJECT_TOKEN, CMK_KOBJECT_SESSION } cmk_kobject_kind;
 
+/* A place in one of the slot's indexes. */
+typedef struct cmk_kobject_link {
+    uint64_t hash;
+    struct cmk_kobject *prev, *next; /* in the bucket */
+} cmk_kobject_link;
+/* A session object is found by both of its names; all others by their id, where the label would stand. */
+enum { CMK_LINK_LABEL, CMK_LINK_CKA_ID, CMK_LINKS, CMK_LINK_ID = CMK_LINK_LABEL };
+
 typedef struct cmk_kobject {
     cmk_ref ref;
     cmk_kobject_kind kind;
@@ -27,7 +35,10 @@ typedef struct cmk_kobject {
     cmk_mutex lock;          /* attrs */
     cmk_attrs *attrs;        /* of a session object */
     cmk_secret value;        /* of a secret session key; never changes */
-    struct cmk_kobject *chain, *prev, *next; /* in the index, in the list of session objects: slot->lock */
+    /* slot->lock: */
+    bool listed;                              /* it is in the indexes */
+    cmk_kobject_link links[CMK_LINKS];        /* there */
+    struct cmk_kobject *prev, *next, *chain; /* in the list of session objects; of what was taken out together */
 } cmk_kobject;
 
 /* One call on a session: enter, session, and the login when somebody asks. */
@@ -51,6 +62,8 @@ cmk_login *cmk_call_user(cmk_call *c);
 
 /* The object of handle in the call's slot, with a reference (cmk_kobject_put). CKR_OBJECT_HANDLE_INVALID. */
 CK_RV cmk_kobject_get(cmk_call *c, CK_OBJECT_HANDLE handle, cmk_kobject **out);
+/* The same for functions that are about the object itself: a private one only while the login is in force. */
+CK_RV cmk_kobject_open(cmk_call *c, CK_OBJECT_HANDLE handle, cmk_kobject **out);
 void cmk_kobject_put(cmk_kobject *o);
 static inline void cmk_kobject_put_auto(cmk_kobject **o)
 {
@@ -71,10 +84,10 @@ void cmk_kobject_kill(cmk_module *m, cmk_kobject *o);
 cmk_kobject *cmk_kobject_sibling(cmk_module *m, cmk_kobject *o);
 /* Replaces a session object's attributes by attrs, taken over, unless they are no longer old. */
 bool cmk_kobject_replace(cmk_kobject *o, const cmk_attrs *old, cmk_attrs *attrs);
-/* Handles of the session objects that visit says yes to, while the slot is locked; visit must not call back. *out is to
- * be freed. */
-CK_RV cmk_kobject_session_handles(cmk_call *c, bool (*visit)(void *ctx, cmk_kobject *o), void *ctx,
-                                  CK_OBJECT_HANDLE **out, size_t *n);
+/* Handles of the session objects that visit says yes to, while the slot is locked; visit must not call back. It sees
+ * those that t, which is about to be searched for, may mean by its names. *out is to be freed. */
+CK_RV cmk_kobject_session_handles(cmk_call *c, const cmk_template *t, bool (*visit)(void *ctx, cmk_kobject *o),
+                                  void *ctx, CK_OBJECT_HANDLE **out, size_t *n);
 
 /* The state of an object at one moment, to read attributes from. */
 typedef struct cmk_look {

@@ -38,12 +38,6 @@ cmk_login *cmk_session_login(cmk_module *m, cmk_session *s)
     return NULL;
 }
 
-bool cmk_session_is_user(cmk_session *s)
-{
-    CMK_WITH_MUTEX(&s->slot->lock);
-    return s->slot->login && s->slot->user == CKU_USER;
-}
-
 /* ---- logging in ---- */
 
 typedef struct login_request {

@@ -84,7 +84,7 @@ static CK_RV look_unique_id(cmk_look *look, cmk_value *out)
 static CK_RV look_check_value(cmk_call *c, cmk_look *look, cmk_value *out)
 {
     static const uint8_t zeros[16];
-    cmk_bytes key;
+    cmk_bytes key = {NULL, 0};
     cmk_dek_op *op = NULL;
     size_t n = 0;
     CK_RV rv = cmk_look_secret(c, look, &key);

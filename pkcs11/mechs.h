@@ -6,7 +6,7 @@
 #include "pkcs11/cryptoki.h"
 #include "token/token.h"
 
-#define CMK_IV_MAX 256
+#define CMK_IV_MAX 128 /* what libcrypto's GCM takes */
 #define CMK_OAEP_LABEL_MAX 65536
 
 struct cmk_mech_row;

@@ -100,8 +100,6 @@ void cmk_session_put(cmk_session *s);
 cmk_login *cmk_session_login(cmk_module *m, cmk_session *s);
 /* The same without the check. */
 cmk_login *cmk_session_login_held(cmk_session *s);
-/* True while CKU_USER (not SO) is logged in on the session's slot. */
-bool cmk_session_is_user(cmk_session *s);
 
 /* object side (kobject.c), called by session.c without holding any lock: */
 /* Destroys the session objects of a session that closes. */

@@ -89,12 +89,9 @@ static CK_RV create_public(cmk_call *c, const cmk_template *t, cmk_making *k, CK
 }
 
 /* RSA private keys: KEKs are generated in the token; importing them and session keys come with a later release. */
-static CK_RV create_private(cmk_call *c, const cmk_template *t, cmk_making *k, CK_OBJECT_HANDLE *out)
+static CK_RV create_private(__attribute__((unused)) cmk_call *c, __attribute__((unused)) const cmk_template *t,
+                            __attribute__((unused)) cmk_making *k, __attribute__((unused)) CK_OBJECT_HANDLE *out)
 {
-    (void)c;
-    (void)t;
-    (void)k;
-    (void)out;
     (void)cmk_fail(CMK_E_UNSUPPORTED, "private keys can't be created from their values; generate them in the token");
     return CKR_FUNCTION_NOT_SUPPORTED;
 }
@@ -195,7 +192,7 @@ CK_RV C_CopyObject(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject, CK_ATTR
     if (rv == CKR_OK)
         rv = phNewObject ? cmk_template_copy(pTemplate, ulCount, &t) : CKR_ARGUMENTS_BAD;
     if (rv == CKR_OK)
-        rv = cmk_kobject_get(&c, hObject, &o);
+        rv = cmk_kobject_open(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = copy(&c, o, &t, phNewObject);
     cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */
@@ -253,7 +250,7 @@ CK_RV C_DestroyObject(CK_SESSION_HANDLE hSession, CK_OBJECT_HANDLE hObject)
     cmk_kobject *o = NULL;
     CK_RV rv = cmk_call_begin(&c, hSession);
     if (rv == CKR_OK)
-        rv = cmk_kobject_get(&c, hObject, &o);
+        rv = cmk_kobject_open(&c, hObject, &o);
     if (rv == CKR_OK)
         rv = destroy(&c, o);
     cmk_kobject_put(o); /* before the call counts as left: C_Finalize may be waiting for it */

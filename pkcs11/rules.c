@@ -14,6 +14,16 @@ void cmk_making_set(cmk_making *k, CK_ATTRIBUTE_TYPE type, cmk_bytes value)
         k->list[k->count++] = (cmk_attr){type, cmk_attr_row_of(type), value};
 }
 
+CK_RV cmk_making_take(cmk_making *k, const cmk_attrs *from)
+{
+    if (from->count > CMK_TEMPLATE_MAX)
+        return CKR_FUNCTION_FAILED;
+    for (size_t i = 0; i < from->count; i++)
+        k->list[i] = from->v[i];
+    k->count = from->count;
+    return CKR_OK;
+}
+
 /* The computed values that one object needs are fewer than there is room for. */
 static cmk_value *next_value(cmk_making *k)
 {
@@ -96,8 +106,7 @@ CK_RV cmk_making_start(cmk_call *c, unsigned op, CK_OBJECT_CLASS class, const cm
     return check_access(c, out);
 }
 
-CK_RV cmk_rules_change(const cmk_attr_row *row, unsigned op, CK_OBJECT_CLASS class, bool token, cmk_bytes before,
-                       cmk_bytes after)
+CK_RV cmk_rules_change(const cmk_attr_row *row, unsigned op, CK_OBJECT_CLASS class, cmk_bytes before, cmk_bytes after)
 {
     if (cmk_bytes_equal(before, after))
         return CKR_OK;
@@ -112,9 +121,6 @@ CK_RV cmk_rules_change(const cmk_attr_row *row, unsigned op, CK_OBJECT_CLASS cla
         break;
     case CMK_CHANGE_TO_FALSE:
         allowed = !to;
-        break;
-    case CMK_CHANGE_TOKEN_TO_FALSE:
-        allowed = !to || !token;
         break;
     case CMK_CHANGE_COPY_DATA:
         allowed = class == CKO_DATA;
@@ -133,15 +139,15 @@ CK_RV cmk_making_copy(cmk_call *c, const cmk_look *base, const cmk_template *t, 
     out->key_type = cmk_attrs_ulong(from, base->class, CKA_KEY_TYPE);
     out->computed_count = 0;
     out->count = 0;
-    for (size_t i = 0; i < from->count && i < CMK_TEMPLATE_MAX; i++)
-        out->list[out->count++] = from->v[i];
-    bool token = cmk_making_true(out, CKA_TOKEN) || cmk_template_bool(t, CKA_TOKEN, false);
+    CK_RV start = cmk_making_take(out, from);
+    if (start != CKR_OK)
+        return start;
     for (size_t i = 0; i < t->count; i++) {
         const cmk_attr *a = &t->attrs[i];
         CK_RV rv = check_named(a, CMK_IN_COPY, out->class);
         cmk_value before;
         if (rv == CKR_OK && cmk_attrs_get(from, out->class, a->type, &before))
-            rv = cmk_rules_change(a->row, CMK_IN_COPY, out->class, token, before.view, a->value);
+            rv = cmk_rules_change(a->row, CMK_IN_COPY, out->class, before.view, a->value);
         if (rv != CKR_OK)
             return rv;
         cmk_making_set(out, a->type, a->value);
@@ -210,23 +216,26 @@ bool cmk_rules_obeys(const cmk_making *k, cmk_bytes array)
     return !r.failed;
 }
 
+cmk_rc cmk_rules_spec(const cmk_attrs *attrs, cmk_buf *record, cmk_object_spec *spec)
+{
+    const cmk_attr *label = cmk_attr_find(attrs->v, attrs->count, CKA_LABEL);
+    const cmk_attr *id = cmk_attr_find(attrs->v, attrs->count, CKA_ID);
+    cmk_attrs_encode(attrs, record);
+    spec->label = label ? label->value : cmk_bytes_of(NULL, 0);
+    spec->cka_id = id ? id->value : cmk_bytes_of(NULL, 0);
+    spec->attributes = cmk_buf_view(record);
+    return cmk_buf_ok(record);
+}
+
 static CK_RV make_token(cmk_call *c, const cmk_making *k, const cmk_attrs *attrs, cmk_bytes value,
                         CK_OBJECT_HANDLE *out)
 {
     CMK_BUF_AUTO record = CMK_BUF_INIT;
     cmk_object *object = NULL;
-    const cmk_attr *label = cmk_attr_find(attrs->v, attrs->count, CKA_LABEL);
-    const cmk_attr *id = cmk_attr_find(attrs->v, attrs->count, CKA_ID);
-    cmk_attrs_encode(attrs, &record);
-    cmk_rc rc = cmk_buf_ok(&record);
-    if (rc == CMK_OK) {
-        const cmk_object_spec spec = {.is_private = k->is_private,
-                                      .label = label ? label->value : cmk_bytes_of(NULL, 0),
-                                      .cka_id = id ? id->value : cmk_bytes_of(NULL, 0),
-                                      .attributes = cmk_buf_view(&record),
-                                      .value = value};
+    cmk_object_spec spec = {.is_private = k->is_private, .value = value};
+    cmk_rc rc = cmk_rules_spec(attrs, &record, &spec);
+    if (rc == CMK_OK)
         rc = cmk_object_create(cmk_call_user(c), &spec, &object);
-    }
     if (rc != CMK_OK)
         return cmk_ckr(rc);
     CK_RV rv = cmk_kobject_of_object(c, object, out);

@@ -27,6 +27,8 @@ typedef struct cmk_making {
 CK_RV cmk_making_start(cmk_call *c, unsigned op, CK_OBJECT_CLASS class, const cmk_template *t, cmk_making *out);
 /* Starts a copy: base's attributes, changed as t says. */
 CK_RV cmk_making_copy(cmk_call *c, const cmk_look *base, const cmk_template *t, cmk_making *out);
+/* All attributes of an object that is there. CKR_FUNCTION_FAILED when they are more than any object of this release has. */
+CK_RV cmk_making_take(cmk_making *k, const cmk_attrs *from);
 /* A secret key's type and disjoint uses; mechanism is what generates it, or CK_UNAVAILABLE_INFORMATION. Completes the
  * computed attributes. */
 CK_RV cmk_making_secret(cmk_making *k, CK_KEY_TYPE key_type, CK_MECHANISM_TYPE mechanism);
@@ -44,8 +46,9 @@ bool cmk_making_true(const cmk_making *k, CK_ATTRIBUTE_TYPE type);
 CK_RV cmk_making_finish(cmk_call *c, cmk_making *k, cmk_secret *value, CK_OBJECT_HANDLE *out);
 
 /* May a value of row change from before to after? (C_CopyObject, C_SetAttributeValue: op.) */
-CK_RV cmk_rules_change(const cmk_attr_row *row, unsigned op, CK_OBJECT_CLASS class, bool token, cmk_bytes before,
-                       cmk_bytes after);
+CK_RV cmk_rules_change(const cmk_attr_row *row, unsigned op, CK_OBJECT_CLASS class, cmk_bytes before, cmk_bytes after);
+/* What the record of a token object with these attributes says; spec's views are of attrs and record. */
+CMK_MUST_USE cmk_rc cmk_rules_spec(const cmk_attrs *attrs, cmk_buf *record, cmk_object_spec *spec);
 /* Uses of a token secret key that no key may have together. */
 CK_RV cmk_rules_disjoint(const cmk_making *k);
 /* Does k obey a canonical CKA_UNWRAP_TEMPLATE or CKA_WRAP_TEMPLATE: has every attribute in it that value? */

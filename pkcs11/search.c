@@ -210,12 +210,23 @@ static CK_RV match_version(cmk_version *version, bool user, const cmk_template *
     return rv;
 }
 
+/* Looks at what all KEKs have in common, so that a search for something else does not read them all. */
+static bool may_mean_keks(const cmk_template *t)
+{
+    CK_OBJECT_CLASS class = cmk_template_ulong(t, CKA_CLASS, CKO_PUBLIC_KEY);
+    for (size_t i = 0; i < t->count; i++) {
+        const cmk_attr *a = &t->attrs[i];
+        if (a->type != CKA_CMK_ALL_VERSIONS && !(a->row && a->row->kek))
+            return false;
+    }
+    return (class == CKO_PUBLIC_KEY || class == CKO_PRIVATE_KEY) &&
+           cmk_template_ulong(t, CKA_KEY_TYPE, CKK_RSA) == CKK_RSA && !cmk_template_bool(t, CKA_CMK_DELETED, false);
+}
+
 static CK_RV search_keks(cmk_call *c, const cmk_template *t, cmk_search *s)
 {
     candidates all = {0};
-    CK_OBJECT_CLASS class = cmk_template_ulong(t, CKA_CLASS, CKO_PUBLIC_KEY);
-    if ((class != CKO_PUBLIC_KEY && class != CKO_PRIVATE_KEY) ||
-        cmk_template_ulong(t, CKA_KEY_TYPE, CKK_RSA) != CKK_RSA)
+    if (!may_mean_keks(t))
         return CKR_OK;
     bool user = cmk_call_user(c) != NULL;
     cmk_rc rc = kek_candidates(c->s->slot->vault, t, &all);
@@ -280,7 +291,7 @@ static CK_RV search_session(cmk_call *c, const cmk_template *t, cmk_search *s)
     CK_OBJECT_HANDLE *handles = NULL;
     size_t n = 0;
     session_search q = {c, t, cmk_call_user(c) != NULL};
-    CK_RV rv = cmk_kobject_session_handles(c, match_session, &q, &handles, &n);
+    CK_RV rv = cmk_kobject_session_handles(c, t, match_session, &q, &handles, &n);
     for (size_t i = 0; rv == CKR_OK && i < n; i++)
         rv = add(s, (found){.handle = handles[i]});
     free(handles);

@@ -143,9 +143,12 @@ CK_RV cmk_slot_check(cmk_module *m, cmk_slot *slot)
 
 CK_RV cmk_slot_error(cmk_module *m, cmk_slot *slot, CK_RV rv)
 {
+    /* What token/ calls not found may be the vault. */
+    static const CK_RV gone[] = {CKR_OBJECT_HANDLE_INVALID, CKR_KEY_HANDLE_INVALID, CKR_WRAPPING_KEY_HANDLE_INVALID,
+                                 CKR_UNWRAPPING_KEY_HANDLE_INVALID};
     bool removed = atomic_load(&slot->removed);
-    if (!removed && rv == CKR_OBJECT_HANDLE_INVALID) /* what token/ calls not found may be the vault */
-        removed = cmk_slot_check(m, slot) == CKR_DEVICE_REMOVED;
+    for (size_t i = 0; !removed && i < sizeof(gone) / sizeof(gone[0]); i++)
+        removed = rv == gone[i] && cmk_slot_check(m, slot) == CKR_DEVICE_REMOVED;
     return removed ? CKR_DEVICE_REMOVED : rv;
 }
 

@@ -47,19 +47,26 @@ static cmk_rc sqlite_generation(cmk_store *base, uint64_t *generation)
 {
     cmk_sqlite_store *s = sqlite_of(base);
     cmk_sqlite_slot *slot = NULL;
+    cmk_sqlite_snapshot before;
     int64_t version = 0;
     bool found = false;
+    if (cmk_sqlite_notice_unchanged(s, generation))
+        return CMK_OK;
     cmk_rc rc = cmk_sqlite_lend(s, ROLE_WATCH, &slot);
     if (rc != CMK_OK)
         return rc;
-    if (slot)
+    if (slot) {
+        cmk_sqlite_notice_look(s, slot, &before); /* first: what is committed in between is then asked about again */
         rc = read_integer(&slot->conn, STMT_DATA_VERSION, &version, &found);
+    }
     CMK_WITH_MUTEX(&s->lock);
     if (slot && rc == CMK_OK && slot->data_version != version) {
         slot->data_version = version;
         s->generation++;
     }
     *generation = s->generation;
+    if (slot && rc == CMK_OK)
+        cmk_sqlite_notice_publish(s, &before);
     if (slot) {
         slot->busy = false;
         pthread_cond_broadcast(&s->idle);

@@ -133,15 +133,12 @@ void cmk_sqlite_identify(const char *path, const char *shm_path, cmk_sqlite_iden
 /* ---- the store (sqlite.c) and its connections (sqlite_pool.c) ---- */
 
 #define CMK_SQLITE_READERS 8
-#define CMK_SQLITE_WATCHERS 4
 
 typedef enum cmk_sqlite_role {
     ROLE_READER, /* CMK_SQLITE_READERS slots from here */
     ROLE_WRITER = CMK_SQLITE_READERS,
-    /* CMK_SQLITE_WATCHERS slots that ask for data_version: connections of their own, so that the change notice does not depend on which
-     * reader was lent; several, so that threads do not wait for each other. Each notices a commit for itself. */
-    ROLE_WATCH,
-    ROLE_ATTEMPTS = ROLE_WATCH + CMK_SQLITE_WATCHERS,
+    ROLE_WATCH, /* asks for data_version: its own connection, so that the answer does not depend on which was lent */
+    ROLE_ATTEMPTS,
     CMK_SQLITE_SLOTS
 } cmk_sqlite_role;
 
@@ -153,6 +150,21 @@ typedef struct cmk_sqlite_slot {
     uint32_t epoch;       /* cache epoch of the store when its page cache was known to be good */
     int64_t data_version; /* ROLE_WATCH: what it answered last */
 } cmk_sqlite_slot;
+
+/* The change notice's fast path (sqlite_notice.c). */
+#define CMK_SQLITE_HEADER_WORDS 12 /* of the log's index: two copies of 48 bytes, which every commit changes */
+/* How many times the file may be replaced under an open store before the fast path is given up: a thread that is late
+ * may still look through an old window, so none is closed before the store is. */
+#define CMK_SQLITE_WINDOWS 64
+
+typedef struct cmk_sqlite_notice cmk_sqlite_notice;
+
+/* What the log's index said before SQLite was asked. */
+typedef struct cmk_sqlite_snapshot {
+    const uint64_t *window; /* where it was read; NULL: nowhere, and nothing can be said without asking SQLite */
+    uint64_t taken_ms;
+    uint64_t header[CMK_SQLITE_HEADER_WORDS];
+} cmk_sqlite_snapshot;
 
 typedef struct cmk_sqlite_store {
     cmk_store base;
@@ -166,7 +178,29 @@ typedef struct cmk_sqlite_store {
     uint64_t generation;
     bool truncate_due; /* removed records are still in the write-ahead log; only the writer looks */
     pid_t owner;       /* the process that opened it: no other may use it */
+
+    cmk_sqlite_notice *notice; /* what the fast path compares with; NULL where the kernel can't keep it from a child */
+    /* The first page of cmk11.db-shm, mapped once more: the present one, and all that there ever were. They belong to
+     * who has the watching connection; to who has the lock when all are idle. */
+    const uint64_t *window_current;
+    const uint64_t *window[CMK_SQLITE_WINDOWS];
+    size_t windows;
+    bool window_tried; /* since the connections were opened */
 } cmk_sqlite_store;
+
+void cmk_sqlite_notice_init(cmk_sqlite_store *s);
+void cmk_sqlite_notice_free(cmk_sqlite_store *s);
+/* True, with the generation, if files and log are as they were when it was published, less than a second ago. Takes no
+ * lock; in a forked child it is always false. */
+bool cmk_sqlite_notice_unchanged(const cmk_sqlite_store *s, uint64_t *generation);
+/* Looks at the log's index; only for who has been lent the watching connection, and before data_version is read. */
+void cmk_sqlite_notice_look(cmk_sqlite_store *s, const cmk_sqlite_slot *watch, cmk_sqlite_snapshot *out);
+/* Under the lock: s->generation is that of the snapshot, of a state that data_version has told about since. */
+void cmk_sqlite_notice_publish(cmk_sqlite_store *s, const cmk_sqlite_snapshot *snapshot);
+/* Under the lock: what was published is out of date. */
+void cmk_sqlite_notice_withdraw(cmk_sqlite_store *s);
+/* Under the lock: all connections to the file have been closed. */
+void cmk_sqlite_notice_retire(cmk_sqlite_store *s);
 
 void cmk_sqlite_pool_init(cmk_sqlite_store *s);
 /* Lends a free connection of the role, opened if need be. Waits for one, but not for a replaced file's last users when

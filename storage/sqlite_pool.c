@@ -30,6 +30,7 @@ void cmk_sqlite_pool_init(cmk_sqlite_store *s)
     pthread_condattr_destroy(&attr);
     s->generation = 1;
     s->owner = getpid();
+    cmk_sqlite_notice_init(s);
 }
 
 static bool same_file(const cmk_sqlite_identity *a, const cmk_sqlite_identity *b)
@@ -56,6 +57,7 @@ static void notice(cmk_sqlite_store *s, const cmk_sqlite_identity *now)
     if (!same)
         s->replaced = true;
     s->seen = *now;
+    cmk_sqlite_notice_withdraw(s);
 }
 
 static void close_file_connections(cmk_sqlite_store *s)
@@ -65,6 +67,7 @@ static void close_file_connections(cmk_sqlite_store *s)
             cmk_sqlite_disconnect(&s->slot[i].conn, true);
     s->seen.known = false;
     s->replaced = false;
+    cmk_sqlite_notice_retire(s);
 }
 
 static bool all_idle(const cmk_sqlite_store *s)
@@ -77,7 +80,7 @@ static bool all_idle(const cmk_sqlite_store *s)
 
 static cmk_sqlite_slot *find_free(cmk_sqlite_store *s, cmk_sqlite_role role)
 {
-    size_t n = role == ROLE_READER ? CMK_SQLITE_READERS : role == ROLE_WATCH ? CMK_SQLITE_WATCHERS : 1;
+    size_t n = role == ROLE_READER ? CMK_SQLITE_READERS : 1;
     cmk_sqlite_slot *closed = NULL;
     for (size_t i = role; i < role + n; i++) {
         if (!s->slot[i].busy && s->slot[i].conn.db)
@@ -99,6 +102,14 @@ static void deadline_in(uint32_t ms, struct timespec *at)
     }
 }
 
+/* The watching connection is lent for microseconds at a time, so a short busy time-out is no reason not to wait. */
+static uint32_t wait_ms(const cmk_sqlite_store *s, cmk_sqlite_role role)
+{
+    enum { WATCH_MS = 1000 };
+    uint32_t ms = s->base.options.busy_timeout_ms;
+    return role == ROLE_WATCH && ms < WATCH_MS ? WATCH_MS : ms;
+}
+
 /* Under the lock: waits for a slot and marks it as lent. */
 static cmk_rc wait_for_slot(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlite_slot **out)
 {
@@ -115,7 +126,7 @@ static cmk_rc wait_for_slot(cmk_sqlite_store *s, cmk_sqlite_role role, cmk_sqlit
             return CMK_OK;
         }
         if (until.tv_sec == 0)
-            deadline_in(s->base.options.busy_timeout_ms, &until);
+            deadline_in(wait_ms(s, role), &until);
         if (pthread_cond_timedwait(&s->idle, &s->lock.m, &until) == ETIMEDOUT)
             return cmk_fail(CMK_E_BUSY, "store %s: all its connections are in use by other threads; try again",
                             s->base.directory);
@@ -201,6 +212,7 @@ void cmk_sqlite_return(cmk_sqlite_store *s, cmk_sqlite_slot *slot)
 
 static void pool_free(cmk_sqlite_store *s)
 {
+    cmk_sqlite_notice_free(s);
     pthread_cond_destroy(&s->idle);
     cmk_mutex_destroy(&s->lock);
     free(s->path);
@@ -245,6 +257,7 @@ void cmk_sqlite_pool_abandon(cmk_sqlite_store *s)
     }
     for (size_t i = 0; i < CMK_SQLITE_SLOTS; i++)
         cmk_sqlite_disconnect(&s->slot[i].conn, false);
+    cmk_sqlite_notice_free(s);
     free(s->path);
     free(s->shm_path);
     free(s->base.directory);

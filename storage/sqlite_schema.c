@@ -115,15 +115,19 @@ static cmk_rc check_header(cmk_sqlite_conn *c, const cmk_sqlite_schema *schema)
 static char *immutable_uri(const char *path)
 {
     static const char tail[] = "?immutable=1";
+    static const char digits[] = "0123456789ABCDEF";
     char *uri = malloc(strlen("file:") + 3 * strlen(path) + sizeof tail);
     if (!uri)
         return NULL;
     char *o = stpcpy(uri, "file:");
     for (const unsigned char *p = (const unsigned char *)path; *p; p++)
-        if ((*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || strchr("/._-", *p))
+        if ((*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || strchr("/._-", *p)) {
             *o++ = (char)*p;
-        else
-            o += sprintf(o, "%%%02X", *p);
+        } else {
+            *o++ = '%';
+            *o++ = digits[*p >> 4];
+            *o++ = digits[*p & 15];
+        }
     memcpy(o, tail, sizeof tail);
     return uri;
 }

@@ -142,6 +142,8 @@ cmk_rc cmk_authenticate(cmk_vault *vault, const cmk_who *who, cmk_bytes pin, cmk
     target t = {.threshold = 0};
     vault_keys keys;
     memset(out, 0, sizeof(*out));
+    if (pin.len > CMK_PIN_MAX)
+        pin = cmk_bytes_of("", 0); /* as wrong as that, and no length that nobody can have typed is read */
     cmk_rc rc = find_target(vault, who, &name, &t);
     if (rc == CMK_OK)
         rc = cmk_attempt_reserve(store, &vault->id, &t.id, t.threshold, &out->ticket);

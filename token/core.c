@@ -67,6 +67,11 @@ cmk_rc cmk_core_open(const cmk_config *config, bool create, cmk_core **out)
     return rc == CMK_OK ? cmk_core_open_store(store, config, out) : rc;
 }
 
+cmk_rc cmk_core_set_group(cmk_core *core, gid_t gid)
+{
+    return cmk_store_set_group(core->store, gid);
+}
+
 static void core_free(cmk_core *core)
 {
     while (core->vaults) {

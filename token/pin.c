@@ -28,7 +28,7 @@ cmk_rc cmk_pin_check(cmk_bytes pin, bool plain)
 
 void cmk_pin_split(cmk_bytes pin, cmk_who *who, cmk_bytes *secret)
 {
-    const uint8_t *colon = pin.len > 0 ? memchr(pin.data, ':', pin.len) : NULL;
+    const uint8_t *colon = pin.len > 0 && pin.len <= CMK_PIN_MAX ? memchr(pin.data, ':', pin.len) : NULL;
     *who = (cmk_who){.kind = CMK_WHO_USER};
     *secret = pin;
     if (!colon)

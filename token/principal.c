@@ -11,7 +11,8 @@ cmk_rc cmk_who_name(const cmk_who *who, cmk_bytes *name)
     if (who->kind != CMK_WHO_NAMED)
         return CMK_OK;
     *name = who->name;
-    return cmk_bytes_equal(who->name, cmk_bytes_str(CMK_NAME_SO)) ? CMK_E_NOT_FOUND : CMK_OK;
+    bool nobodys = who->name.len > CMK_PRINCIPAL_NAME_MAX || cmk_bytes_equal(who->name, cmk_bytes_str(CMK_NAME_SO));
+    return nobodys ? CMK_E_NOT_FOUND : CMK_OK;
 }
 
 void cmk_principal_clear(cmk_principal *p)

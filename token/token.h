@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "util/bytes.h"
 #include "util/config.h"
@@ -28,6 +29,8 @@ typedef struct cmk_core cmk_core;
 CMK_MUST_USE cmk_rc cmk_core_open(const cmk_config *config, bool create, cmk_core **out);
 /* Closes and wipes all. Nobody may be using anything of it. NULL is fine. */
 void cmk_core_close(cmk_core *core);
+/* Shares the store among the members of a Unix group (the store-group setting), or with (gid_t)-1 takes that back: modes and group of the directory and of every file in it. Only the directory's owner or root can: CMK_E_PERMISSION. */
+CMK_MUST_USE cmk_rc cmk_core_set_group(cmk_core *core, gid_t gid);
 /* In a forked child: frees without touching the parent's files or locks. */
 void cmk_core_abandon(cmk_core *core);
 

@@ -112,7 +112,12 @@ static void bad_beginnings(void)
     p.ulTagBits = 129;
     RV(CKR_MECHANISM_PARAM_INVALID, p11->C_EncryptInit(session, &m, key));
     p = gcm_params;
-    p.ulIvLen = 257;
+    CK_BYTE long_iv[129] = {1};
+    p.pIv = long_iv;
+    p.ulIvLen = 128;
+    RV(CKR_OK, p11->C_EncryptInit(session, &m, key));
+    RV(CKR_OK, p11->C_EncryptInit(session, NULL, key));
+    p.ulIvLen = 129;
     RV(CKR_MECHANISM_PARAM_INVALID, p11->C_EncryptInit(session, &m, key));
     p = gcm_params;
     p.pAAD = NULL;
@@ -143,6 +148,88 @@ static void a_kek_does_not_decrypt(void)
     RV(CKR_KEY_TYPE_INCONSISTENT, p11->C_DecryptInit(session, &cbc, prv));
 }
 
+/* Runs the command with one vault's PINs in its environment. */
+static void command(const char *arguments)
+{
+    char line[512];
+    const char *cmk11 = getenv("CMK11");
+    (void)setenv("CMK11_PIN", USER_PIN, 1);
+    (void)setenv("CMK11_SO_PIN", SO_PIN, 1);
+    snprintf(line, sizeof(line), "'%s' %s >/dev/null 2>&1", cmk11 ? cmk11 : "cmk11", arguments);
+    CHECK(system(line) == 0);
+}
+
+static CK_OBJECT_HANDLE named(CK_SESSION_HANDLE s, const char *label, CK_OBJECT_CLASS *class)
+{
+    CK_OBJECT_HANDLE o = 0;
+    CK_ULONG n = 0;
+    CK_ATTRIBUTE t[] = {{CKA_LABEL, text(label), strlen(label)}, {CKA_CLASS, class, sizeof(*class)}};
+    RV(CKR_OK, p11->C_FindObjectsInit(s, t, 2));
+    RV(CKR_OK, p11->C_FindObjects(s, &o, 1, &n));
+    RV(CKR_OK, p11->C_FindObjectsFinal(s));
+    CHECK(n == 1);
+    return o;
+}
+
+/* Encrypts for the key and decrypts in every way that the sizes allow. */
+static void decrypts(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE pub, CK_OBJECT_HANDLE prv)
+{
+    CK_BYTE enc[256], dec[256];
+    CK_ULONG n = sizeof(enc), got = 0;
+    RV(CKR_OK, p11->C_EncryptInit(s, m, pub));
+    RV(CKR_OK, p11->C_Encrypt(s, plain, 32, enc, &n));
+    CHECK(n == 256);
+    RV(CKR_OK, p11->C_DecryptInit(s, m, prv));
+    RV(CKR_OK, p11->C_Decrypt(s, enc, n, NULL, &got));
+    CHECK(got >= 32 && got < 256);
+    got = 31;
+    RV(CKR_BUFFER_TOO_SMALL, p11->C_Decrypt(s, enc, n, dec, &got));
+    CHECK(got == 32);
+    RV(CKR_OK, p11->C_Decrypt(s, enc, n, dec, &got));
+    CHECK(got == 32 && memcmp(dec, plain, 32) == 0);
+    RV(CKR_OPERATION_NOT_INITIALIZED, p11->C_Decrypt(s, enc, n, dec, &got));
+    RV(CKR_OK, p11->C_DecryptInit(s, m, prv));
+    enc[100] ^= 1;
+    RV(CKR_ENCRYPTED_DATA_INVALID, p11->C_Decrypt(s, enc, n, dec, &got));
+    RV(CKR_OK, p11->C_DecryptInit(s, m, prv));
+    RV(CKR_ENCRYPTED_DATA_LEN_RANGE, p11->C_Decrypt(s, enc, 255, dec, &got));
+}
+
+/* A vault and a key whose policy has decrypt, which is what applications of OpenSSL's need. */
+static void decrypts_where_the_policy_says_so(void)
+{
+    CK_RSA_PKCS_OAEP_PARAMS label = {CKM_SHA384, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, plain, 3};
+    CK_MECHANISM oaep = {CKM_RSA_PKCS_OAEP, NULL, 0}, labelled = {CKM_RSA_PKCS_OAEP, &label, sizeof(label)};
+    CK_SESSION_HANDLE s = 0;
+    CK_SLOT_ID slots[4];
+    CK_ULONG n = COUNT(slots);
+    CK_MECHANISM_INFO info = {0, 0, 0};
+    command("vault init open --allow-ops wrapKey,unwrapKey,decrypt");
+    command("key create open both --size 2048 --ops wrapKey,unwrapKey,decrypt");
+    command("key create open only --size 2048");
+    RV(CKR_OK, p11->C_GetSlotList(CK_TRUE, slots, &n));
+    RV(CKR_OK, p11->C_GetMechanismInfo(slots[1], CKM_RSA_PKCS_OAEP, &info));
+    CHECK((info.flags & CKF_DECRYPT) && (info.flags & CKF_UNWRAP));
+    RV(CKR_OK, p11->C_GetMechanismInfo(slot, CKM_RSA_PKCS_OAEP, &info));
+    CHECK(!(info.flags & CKF_DECRYPT));
+    RV(CKR_OK, p11->C_OpenSession(slots[1], CKF_SERIAL_SESSION, NULL, NULL, &s));
+    CK_OBJECT_HANDLE pub = named(s, "both", &class_public), open_pub = named(s, "only", &class_public);
+    RV(CKR_USER_NOT_LOGGED_IN, p11->C_EncryptInit(s, &oaep, pub));
+    RV(CKR_OK, p11->C_Login(s, CKU_USER, text(USER_PIN), strlen(USER_PIN)));
+    CK_OBJECT_HANDLE prv = named(s, "both", &class_private), open_prv = named(s, "only", &class_private);
+    decrypts(s, &oaep, pub, prv);
+    decrypts(s, &labelled, pub, prv);
+    RV(CKR_KEY_FUNCTION_NOT_PERMITTED, p11->C_DecryptInit(s, &oaep, open_prv));
+    RV(CKR_KEY_FUNCTION_NOT_PERMITTED, p11->C_EncryptInit(s, &oaep, open_pub));
+    RV(CKR_KEY_FUNCTION_NOT_PERMITTED, p11->C_DecryptInit(s, &oaep, pub));
+    RV(CKR_OK, p11->C_DecryptInit(s, &oaep, prv));
+    RV(CKR_OK, p11->C_Logout(s));
+    CK_BYTE enc[256] = {0};
+    n = sizeof(enc);
+    RV(CKR_USER_NOT_LOGGED_IN, p11->C_Decrypt(s, enc, sizeof(enc), enc, &n));
+    RV(CKR_OK, p11->C_CloseSession(s));
+}
+
 static void logout_ends_it(void)
 {
     CK_BYTE out[64];
@@ -164,6 +251,7 @@ int main(void)
     RUN(errors_end_it);
     RUN(bad_beginnings);
     RUN(a_kek_does_not_decrypt);
+    RUN(decrypts_where_the_policy_says_so);
     RUN(logout_ends_it);
     return finish();
 }

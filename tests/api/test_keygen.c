@@ -110,6 +110,20 @@ static void sizes_and_templates(void)
     RV(CKR_ARGUMENTS_BAD, p11->C_GenerateKeyPair(session, &pair, a, 2, b, 1, NULL, &prv));
 }
 
+/* A date before 1970 is none at all, and must not turn into "never". */
+static void dates_and_exponent(void)
+{
+    CK_BYTE three[] = {3}, f4[] = {0, 1, 0, 1};
+    RV(CKR_ATTRIBUTE_VALUE_INVALID, with(true, (CK_ATTRIBUTE)ATTR_TEXT(CKA_END_DATE, "19600101")));
+    RV(CKR_ATTRIBUTE_VALUE_INVALID, with(false, (CK_ATTRIBUTE)ATTR_TEXT(CKA_START_DATE, "19600101")));
+    CK_ULONG bits = 2048;
+    CK_OBJECT_HANDLE pub = 0, prv = 0;
+    CK_ATTRIBUTE a[] = {ATTR(CKA_TOKEN, yes), ATTR(CKA_MODULUS_BITS, bits), {CKA_PUBLIC_EXPONENT, f4, sizeof(f4)}};
+    CK_ATTRIBUTE b[] = {ATTR(CKA_TOKEN, yes), {CKA_PUBLIC_EXPONENT, three, sizeof(three)}};
+    RV(CKR_TEMPLATE_INCONSISTENT, p11->C_GenerateKeyPair(session, &pair, a, 3, b, 2, &pub, &prv));
+    RV(CKR_OK, p11->C_GenerateKeyPair(session, &pair, a, 3, b, 1, &pub, &prv));
+}
+
 static void supplied_id_is_unique(void)
 {
     CK_ULONG bits = 2048;
@@ -167,6 +181,7 @@ int main(void)
     RUN(forbidden_uses_are_refused);
     RUN(general_purpose_is_refused);
     RUN(sizes_and_templates);
+    RUN(dates_and_exponent);
     RUN(supplied_id_is_unique);
     RUN(secret_keys);
     RUN(undone_by_its_session);

@@ -207,6 +207,46 @@ static void reset_pin(void *ctx)
     P11_OK(p11->C_Finalize(NULL));
 }
 
+/* Nothing behind a PIN is looked at because of a length that no PIN has. */
+static void absurd_lengths(void)
+{
+    const CK_ULONG lengths[] = {256, (CK_ULONG)1 << 40, (CK_ULONG)-1};
+    CK_UTF8CHAR plain[256], label[32];
+    memset(plain, 'p', sizeof(plain));
+    memset(label, ' ', sizeof(label));
+    label[0] = 'v';
+    slot = p11_start();
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        CK_ULONG n = lengths[i];
+        P11_RV(p11->C_InitToken(p11_free_slot(), plain, n, label), CKR_PIN_LEN_RANGE);
+        CK_SESSION_HANDLE s = p11_open(slot, CKF_RW_SESSION);
+        P11_RV(p11->C_Login(s, CKU_USER, plain, n), CKR_PIN_INCORRECT);
+        P11_RV(p11->C_Login(s, CKU_SO, plain, n), CKR_PIN_INCORRECT);
+        P11_RV(p11->C_LoginUser(s, CKU_USER, plain, PIN_LEN, plain, n), CKR_PIN_INCORRECT);
+        P11_RV(p11->C_SetPIN(s, plain, n, user_pin, PIN_LEN), CKR_PIN_INCORRECT);
+        P11_RV(p11->C_SetPIN(s, user_pin, PIN_LEN, plain, n), CKR_PIN_LEN_RANGE);
+        P11_OK(p11_log_in(s, CKU_SO, P11_SO_PIN));
+        P11_RV(p11->C_InitPIN(s, plain, n), CKR_PIN_LEN_RANGE);
+        P11_OK(p11->C_CloseSession(s));
+        P11_RV(p11->C_InitToken(slot, plain, n, label), CKR_PIN_INCORRECT);
+    }
+}
+
+/* A session key, private or not, with a readable value. */
+static CK_OBJECT_HANDLE make_key(CK_SESSION_HANDLE s, CK_BBOOL is_private)
+{
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_KEY_TYPE type = CKK_GENERIC_SECRET;
+    CK_BYTE value[4] = {1, 2, 3, 4};
+    CK_OBJECT_HANDLE o = 0;
+    CK_ATTRIBUTE t[] = {{CKA_CLASS, &class, sizeof(class)},
+                        {CKA_KEY_TYPE, &type, sizeof(type)},
+                        {CKA_VALUE, value, sizeof(value)},
+                        {CKA_PRIVATE, &is_private, 1}};
+    P11_OK(p11->C_CreateObject(s, t, 4, &o));
+    return o;
+}
+
 /* A login with a PIN that the SO has reset ends at the next call. */
 static void revoked_by_another_process(void)
 {
@@ -217,6 +257,25 @@ static void revoked_by_another_process(void)
     P11_CHECK(p11_state(s) == CKS_RW_PUBLIC_SESSION);
     P11_RV(p11->C_Logout(s), CKR_USER_NOT_LOGGED_IN);
     P11_OK(p11_log_in(s, CKU_USER, "reset-user-pin"));
+}
+
+/* As above, met by a call on an object: the session's private objects are gone with the login. */
+static void revocation_takes_private_objects(void)
+{
+    CK_BYTE value[8];
+    CK_ULONG size = 0;
+    CK_ATTRIBUTE a = {CKA_VALUE, value, sizeof(value)};
+    slot = p11_start();
+    CK_SESSION_HANDLE s = p11_open(slot, CKF_RW_SESSION);
+    P11_OK(p11_log_in(s, CKU_USER, P11_PIN));
+    CK_OBJECT_HANDLE hidden = make_key(s, CK_TRUE);
+    CK_OBJECT_HANDLE open = make_key(s, CK_FALSE);
+    P11_CHECK(p11_in_child(reset_pin, NULL, 30));
+    P11_RV(p11->C_GetAttributeValue(s, hidden, &a, 1), CKR_OBJECT_HANDLE_INVALID);
+    P11_RV(p11->C_GetObjectSize(s, hidden, &size), CKR_OBJECT_HANDLE_INVALID);
+    a.ulValueLen = sizeof(value);
+    P11_OK(p11->C_GetAttributeValue(s, open, &a, 1));
+    P11_CHECK(p11_state(s) == CKS_RW_PUBLIC_SESSION);
 }
 
 /* As above, met by the login itself. */
@@ -253,6 +312,8 @@ static const p11_test tests[] = {
     {"counters", counters},
     {"init_pin", init_pin},
     {"set_pin", set_pin},
+    {"absurd_lengths", absurd_lengths},
+    {"revocation_takes_private_objects", revocation_takes_private_objects},
     {"revoked_by_another_process", revoked_by_another_process},
     {"login_again_after_revocation", login_again_after_revocation},
     {"slots_have_logins_of_their_own", slots_have_logins_of_their_own},

@@ -88,6 +88,11 @@ static void uses_stay_disjoint(void)
     RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_SetAttributeValue(session, o, &decrypt, 1));
     CK_OBJECT_HANDLE copy = 0;
     RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_CopyObject(session, o, &decrypt, 1, &copy));
+    CK_ATTRIBUTE off_token[] = {ATTR(CKA_TOKEN, no)};
+    RV(CKR_OK, p11->C_CopyObject(session, o, off_token, 1, &copy)); /* nor by a detour over the session */
+    RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_SetAttributeValue(session, copy, &decrypt, 1));
+    CK_ATTRIBUTE back[] = {ATTR(CKA_TOKEN, yes), ATTR(CKA_DECRYPT, yes)};
+    RV(CKR_ATTRIBUTE_READ_ONLY, p11->C_CopyObject(session, copy, back, 2, &o));
     t[4].type = CKA_UNWRAP;
     t[5].type = CKA_ENCRYPT;
     RV(CKR_TEMPLATE_INCONSISTENT, p11->C_CreateObject(session, t, 6, &o));

@@ -1,6 +1,8 @@
 /* C_WrapKey and C_UnwrapKey. */
 #include "tests/api/objects.h"
 
+#include <sys/wait.h>
+
 static CK_OBJECT_HANDLE kek_public, kek_private;
 static const CK_BYTE dek[] = "0123456789abcdef0123456789abcdef";
 static CK_MECHANISM oaep = {CKM_RSA_PKCS_OAEP, NULL, 0};
@@ -257,6 +259,33 @@ static void needs_a_login(void)
     RV(CKR_USER_NOT_LOGGED_IN, p11->C_CreateObject(session, t, 3, &key));
 }
 
+/* Another process makes the token anew: whatever a session asks of its objects, the token is gone. */
+static void token_made_anew(void)
+{
+    CK_BYTE in[16] = "0123456789abcde", out[256];
+    CK_ULONG n = sizeof(out);
+    CK_UTF8CHAR label[32];
+    CK_OBJECT_HANDLE o = 0;
+    int status = -1;
+    memset(label, ' ', sizeof(label));
+    label[0] = 'n';
+    RV(CKR_OK, p11->C_Login(session, CKU_USER, text(USER_PIN), strlen(USER_PIN)));
+    CK_ATTRIBUTE find_kek[] = {ATTR_TEXT(CKA_LABEL, "wrap"), ATTR(CKA_CLASS, class_private)};
+    CHECK(find(find_kek, 2, &kek_private, 1) == 1);
+    CK_OBJECT_HANDLE key = aes_key(in, sizeof(in));
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(p11->C_Initialize(NULL) != CKR_OK ||
+              p11->C_InitToken(slot, text(SO_PIN), strlen(SO_PIN), label) != CKR_OK);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    RV(CKR_DEVICE_REMOVED, p11->C_WrapKey(session, &oaep, kek_public, key, out, &n));
+    RV(CKR_DEVICE_REMOVED, p11->C_UnwrapKey(session, &oaep, kek_private, out, sizeof(out), find_kek, 1, &o));
+    RV(CKR_DEVICE_REMOVED, p11->C_FindObjectsInit(session, NULL, 0));
+    RV(CKR_OK, p11->C_CloseSession(session));
+    RV(CKR_SESSION_HANDLE_INVALID, p11->C_CloseSession(session));
+}
+
 int main(void)
 {
     start("");
@@ -273,5 +302,6 @@ int main(void)
     RUN(an_odd_length_is_no_aes_key);
     RUN(old_dek_after_rotation);
     RUN(needs_a_login);
+    RUN(token_made_anew);
     return finish();
 }

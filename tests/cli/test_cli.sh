@@ -169,7 +169,7 @@ CMK11_PIN=$user_pin run key create payroll env --size 2048; want 0
 run key create edges k --size 2048 --pin-file crlf.pin; want 0
 run key create payroll orders --pin-file user.pin; want 1 exists
 run key create payroll orders --pin-file user.pin --json; want 1; json 'j["error"]["code"] == "exists"'
-run key create 'Büro Köln 1' d --pin-file user.pin --size 2048 --ops decrypt --json; want 1; json 'j["error"]["code"] == "key-not-permitted"'
+run key create 'Büro Köln 1' d --pin-file user.pin --size 2048 --ops wrapKey,decrypt --json; want 1 'key d: vault Büro Köln 1 does not allow decrypt, only wrapKey,unwrapKey'; json 'j["error"]["code"] == "key-not-permitted"'
 run key create nowhere k --pin-file user.pin; want 1 'no vault nowhere'
 run key create payroll k; want 1 --pin-file
 run key create payroll k --not-before 2030-01-02 --expires 2030-01-02 --pin-file user.pin; want 2 'later than'

@@ -107,4 +107,83 @@ static inline bool run_children(int n, int (*child)(int))
     return good;
 }
 
+/* ---- a process that changes the store when told to, and says when it has ---- */
+
+typedef struct worker {
+    pid_t pid;
+    int to, from;
+} worker;
+
+static inline bool work(cmk_store *s, sqlite3 *db, char what, uint64_t *revision)
+{
+    uint64_t is = 0;
+    switch (what) {
+    case 'c': /* commit */
+        if (revision_of(s, "n", &is) != CMK_OK || put(s, "n", is + 1, is, 100) != CMK_OK)
+            return false;
+        *revision = is + 1;
+        return true;
+    case 'p': /* checkpoint, as far as readers allow */
+        return sqlite3_exec(db, "PRAGMA wal_checkpoint(PASSIVE)", NULL, NULL, NULL) == SQLITE_OK;
+    case 't':
+        return sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) == SQLITE_OK;
+    case 'b': /* begin and undo */
+        return sqlite3_exec(db, "BEGIN IMMEDIATE; DELETE FROM record; ROLLBACK", NULL, NULL, NULL) == SQLITE_OK;
+    default:
+        return false;
+    }
+}
+
+static inline int worker_main(int in, int out)
+{
+    cmk_store *s = NULL;
+    sqlite3 *db = NULL;
+    uint64_t revision = 0;
+    char c = 0;
+    if (open_store(&s) != CMK_OK || sqlite3_open(file("cmk11.db"), &db) != SQLITE_OK)
+        return 1;
+    sqlite3_exec(db, "PRAGMA wal_autocheckpoint = 0", NULL, NULL, NULL);
+    while (read(in, &c, 1) == 1) {
+        c = work(s, db, c, &revision) ? 'y' : 'n';
+        if (write(out, &c, 1) != 1)
+            return 2;
+    }
+    sqlite3_close(db);
+    cmk_store_close(s);
+    return 0;
+}
+
+/* Before the store is open here: a child must not inherit it. */
+static inline void worker_start(worker *w)
+{
+    int to[2];
+    int from[2];
+    CU_ASSERT_FATAL(pipe(to) == 0 && pipe(from) == 0);
+    w->pid = fork();
+    if (w->pid == 0) {
+        close(to[1]);
+        close(from[0]);
+        _exit(worker_main(to[0], from[1]));
+    }
+    close(to[0]);
+    close(from[1]);
+    w->to = to[1];
+    w->from = from[0];
+}
+
+static inline bool worker_do(const worker *w, char what)
+{
+    char c = 0;
+    return write(w->to, &what, 1) == 1 && read(w->from, &c, 1) == 1 && c == 'y';
+}
+
+static inline void worker_end(const worker *w)
+{
+    int status = 1;
+    close(w->to);
+    waitpid(w->pid, &status, 0);
+    close(w->from);
+    CU_ASSERT_EQUAL(status, 0);
+}
+
 #endif
