@@ -84,7 +84,7 @@ static cmk_rc sqlite_begin(cmk_store *base, cmk_txn_mode mode, cmk_txn **out)
     if (rc != CMK_OK)
         return rc;
     if (mode == CMK_TXN_WRITE && slot->conn.access != CMK_SQLITE_WRITABLE)
-        rc = cmk_fail(CMK_E_READ_ONLY, "store %s can only be read here; check mount options and permissions", s->path);
+        rc = cmk_sqlite_no_write(s->path, "");
     else
         rc = cmk_sqlite_run(&slot->conn, mode == CMK_TXN_WRITE ? STMT_BEGIN_WRITE : STMT_BEGIN);
     /* BEGIN alone does not fix which state is read; the first statement does */

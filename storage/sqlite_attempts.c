@@ -227,7 +227,7 @@ static cmk_rc begin(cmk_store *base, bool write, cmk_sqlite_slot **out)
         return rc;
     cmk_sqlite_conn *c = &(*out)->conn;
     if (write && c->access != CMK_SQLITE_WRITABLE)
-        rc = cmk_fail(CMK_E_READ_ONLY, "store file %s can only be read here, so no login can be counted", c->path);
+        rc = cmk_sqlite_no_write(c->path, ", so no login can be counted");
     else
         rc = cmk_sqlite_run(c, write ? STMT_BEGIN_WRITE : STMT_BEGIN);
     if (rc != CMK_OK) {

@@ -40,6 +40,18 @@ static cmk_rc check_file_system(const char *dir)
     return CMK_OK;
 }
 
+/* The log's index alone takes 32 KiB. */
+#define LOG_SPACE 65536u
+
+cmk_rc cmk_sqlite_no_write(const char *path, const char *consequence)
+{
+    struct statfs fs;
+    if (statfs(path, &fs) == 0 && (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize < LOG_SPACE)
+        return cmk_fail(CMK_E_FULL, "store file %s: no space left on its disk%s; free some", path, consequence);
+    return cmk_fail(CMK_E_READ_ONLY, "store file %s can only be read here%s; check mount options and permissions", path,
+                    consequence);
+}
+
 char *cmk_sqlite_path(const char *directory, const char *name)
 {
     char *p = NULL;

@@ -23,9 +23,10 @@ static const char *const statements[CMK_SQLITE_STMTS] = {
         RECORD_COLUMNS " WHERE r.kind = ?1 AND r.vault = ?2 AND r.id >= ?3 AND r.id < ?4 ORDER BY r.id LIMIT ?5",
     [STMT_LIST_ALL] = RECORD_COLUMNS " WHERE r.kind = ?1 AND r.id >= ?3 AND r.id < ?4 ORDER BY r.vault, r.id LIMIT ?5",
     [STMT_FIND] = RECORD_COLUMNS ", entry AS e WHERE e.kind = ?1 AND e.field = ?3 AND e.value = ?4 AND e.vault = ?2"
-                                 " AND r.number = e.record ORDER BY r.id",
-    [STMT_FIND_ALL] = RECORD_COLUMNS ", entry AS e WHERE e.kind = ?1 AND e.field = ?3 AND e.value = ?4"
-                                     " AND r.number = e.record ORDER BY r.vault, r.id",
+                                 " AND r.number = e.record AND r.vault = e.vault AND r.kind = e.kind ORDER BY r.id",
+    [STMT_FIND_ALL] =
+        RECORD_COLUMNS ", entry AS e WHERE e.kind = ?1 AND e.field = ?3 AND e.value = ?4"
+                       " AND r.number = e.record AND r.vault = e.vault AND r.kind = e.kind ORDER BY r.vault, r.id",
     [STMT_COUNT] = "SELECT count(*) FROM record WHERE kind = ?1 AND vault = ?2",
     [STMT_SETTING] = "SELECT value FROM setting WHERE name = 'store-group'",
     [STMT_SET] = "INSERT OR REPLACE INTO setting (name, value) VALUES ('store-group', ?1)",

@@ -288,13 +288,25 @@ size_t cmk_leaf_search(const cmk_leaf *leaves, size_t n, const uint8_t place[CMK
     return low;
 }
 
+/* The hash above says that there is nothing here: a row that is there all the same belongs to a newer state, and
+ * somebody has put the older root back. */
+static cmk_rc expect_none(cmk_tree *t, cmk_kind kind, unsigned number)
+{
+    CMK_RECORD_AUTO row = {0};
+    cmk_record_key key = cmk_tree_row_key(t, kind, number);
+    cmk_rc rc = cmk_txn_get(t->txn, &key, &row);
+    if (rc != CMK_OK)
+        return rc;
+    return cmk_tampered(t->label, kind, cmk_bytes_of(key.id, key.id_len), "the row is not part of the signed state");
+}
+
 /* The hash of the bucket that place belongs to, from the verified node above it. */
 static cmk_rc bucket_hash(cmk_tree *t, const uint8_t *place, uint8_t *hash)
 {
     const uint8_t *node_hash = t->root.nodes + (size_t)place[0] * CMK_SHA256_SIZE;
     size_t offset = 1 + (size_t)place[1] * CMK_SHA256_SIZE;
     if (cmk_hash_is_zero(node_hash))
-        return CMK_E_NOT_FOUND;
+        return expect_none(t, CMK_KIND_NODE, place[0]);
     if (!cmk_node_cache_slice(t->cache, node_hash, offset, hash, CMK_SHA256_SIZE)) {
         CMK_RECORD_AUTO row = {0};
         cmk_rc rc = cmk_tree_load_node(t, place[0], node_hash, &row);
@@ -317,8 +329,10 @@ cmk_rc cmk_tree_find(cmk_tree *t, const uint8_t place[CMK_PLACE_SIZE], uint8_t v
         memcpy(hash, pending, sizeof(hash));
     else
         rc = bucket_hash(t, place, hash);
-    if (rc != CMK_OK || cmk_hash_is_zero(hash))
-        return rc != CMK_OK ? rc : CMK_E_NOT_FOUND;
+    if (rc != CMK_OK)
+        return rc;
+    if (cmk_hash_is_zero(hash))
+        return expect_none(t, CMK_KIND_BUCKET, (unsigned)place[0] << 8 | place[1]);
     CMK_RECORD_AUTO row = {0};
     if (!cmk_node_cache_copy(t->cache, hash, &row.body)) {
         rc = cmk_tree_load_bucket(t, (unsigned)place[0] << 8 | place[1], hash, &row);

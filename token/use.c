@@ -66,12 +66,27 @@ cmk_rc cmk_kek_wrapped_size(cmk_version *version, const cmk_wrap_mech *mech, siz
     return CMK_OK;
 }
 
-/* Can a wrapped key of len bytes be one of this version? */
-static bool length_fits(const cmk_version *v, const cmk_wrap_mech *m, size_t len)
+/* Can a wrapped key of len bytes have been made under a modulus of size bytes? */
+static bool length_fits_size(size_t size, const cmk_wrap_mech *m, size_t len)
 {
     if (m->kind == CMK_WRAP_OAEP)
-        return len == v->size;
-    return len >= v->size + KWP_MIN && (len - v->size) % KWP_BLOCK == 0 && len - v->size <= KWP_PLAIN_MAX + KWP_BLOCK;
+        return len == size;
+    return len >= size + KWP_MIN && (len - size) % KWP_BLOCK == 0 && len - size <= KWP_PLAIN_MAX + KWP_BLOCK;
+}
+
+static bool length_fits(const cmk_version *v, const cmk_wrap_mech *m, size_t len)
+{
+    return length_fits_size(v->size, m, len);
+}
+
+/* Not a byte of what no key of any size has made is looked at: the caller's length may be nonsense. */
+static bool length_possible(const cmk_wrap_mech *m, size_t len)
+{
+    static const size_t sizes[] = {2048 / 8, 3072 / 8, 4096 / 8};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (length_fits_size(sizes[i], m, len))
+            return true;
+    return false;
 }
 
 /* ---- may it? ---- */
@@ -343,6 +358,8 @@ cmk_rc cmk_kek_unwrap(cmk_login *login, cmk_version *version, cmk_action action,
     bool hinted = rc == CMK_OK && (atomic_load_explicit(&version->fell_back, memory_order_relaxed) || !fits);
     if (rc == CMK_OK && (hinted || !login))
         rc = authorise(login, version, action, mech_bit(mech));
+    if (rc == CMK_OK && !length_possible(mech, wrapped.len))
+        rc = cmk_fail(CMK_E_WRAPPED_KEY_LENGTH, "no key makes wrapped keys of %zu bytes", wrapped.len);
     if (rc != CMK_OK)
         return rc;
     const unwrapping u = {login, action, mech, wrapped, plain};

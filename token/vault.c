@@ -74,9 +74,19 @@ static cmk_rc look(cmk_core *core, cmk_vaults_seen *out)
     return rc == CMK_OK ? cmk_vaults_look(txn, true, out) : rc;
 }
 
+/* A vault whose record is lost or makes no sense has a slot that nobody knows. It must not be given to another: numbers
+ * are given out from 0 without gaps, so a number behind as many as there are vaults is nobody's. */
+static uint32_t first_slot(const cmk_vaults_seen *v)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (!v->all[i].row)
+            return (uint32_t)v->count;
+    return 0;
+}
+
 uint32_t cmk_vaults_free_slot(const cmk_vaults_seen *v)
 {
-    uint32_t slot = 0;
+    uint32_t slot = first_slot(v);
     for (size_t i = 0; i < v->count;) {
         bool taken = v->all[i].slot == slot;
         slot += taken;
