@@ -1,7 +1,11 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1 /* ppoll */
+#endif
 #include "cli/prompt.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <termios.h>
@@ -17,12 +21,17 @@ static void remember(int number)
     signalled = number;
 }
 
-static cmk_rc read_line(int tty, cmk_secret *line, size_t *len)
+/* The signals are let in only while ppoll waits: one that came just before a read would else be felt only at the next
+ * key that is typed. */
+static cmk_rc read_line(int tty, const sigset_t *open, cmk_secret *line, size_t *len)
 {
     size_t n = 0;
     for (;;) {
         uint8_t c = 0;
-        ssize_t got = read(tty, &c, 1);
+        struct pollfd wait = {.fd = tty, .events = POLLIN};
+        ssize_t got = ppoll(&wait, 1, NULL, open);
+        if (got > 0)
+            got = read(tty, &c, 1);
         if (signalled)
             return cmk_fail(CMK_E_IO, "the prompt for a PIN was interrupted: run the command again");
         if (got < 0 && errno == EINTR)
@@ -51,6 +60,7 @@ cmk_rc cmk_cli_prompt(const char *question, cmk_secret *line, size_t *len)
 {
     struct termios before, silent;
     struct sigaction action, saved[CAUGHT_COUNT];
+    sigset_t held, mask;
     cmk_rc rc = CMK_E_INTERNAL;
 
     int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -62,13 +72,17 @@ cmk_rc cmk_cli_prompt(const char *question, cmk_secret *line, size_t *len)
     memset(&action, 0, sizeof action);
     action.sa_handler = remember;
     (void)sigemptyset(&action.sa_mask);
+    (void)sigemptyset(&held);
+    for (size_t i = 0; i < CAUGHT_COUNT; i++)
+        (void)sigaddset(&held, caught[i]);
+    (void)sigprocmask(SIG_BLOCK, &held, &mask);
     for (size_t i = 0; i < CAUGHT_COUNT; i++)
         (void)sigaction(caught[i], &action, &saved[i]);
     silent = before;
     silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
     if (tcsetattr(tty, TCSAFLUSH, &silent) == 0) {
         say(tty, question);
-        rc = read_line(tty, line, len);
+        rc = read_line(tty, &mask, line, len);
         (void)tcsetattr(tty, TCSAFLUSH, &before);
         say(tty, "\n");
     } else {
@@ -76,6 +90,7 @@ cmk_rc cmk_cli_prompt(const char *question, cmk_secret *line, size_t *len)
     }
     for (size_t i = 0; i < CAUGHT_COUNT; i++)
         (void)sigaction(caught[i], &saved[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     if (signalled)
         (void)raise(signalled);
 out:

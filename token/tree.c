@@ -288,6 +288,41 @@ size_t cmk_leaf_search(const cmk_leaf *leaves, size_t n, const uint8_t place[CMK
     return low;
 }
 
+typedef struct node_check {
+    cmk_tree *tree;
+    unsigned seen;
+} node_check;
+
+static cmk_rc check_node(void *ctx, const cmk_record *record)
+{
+    node_check *c = ctx;
+    uint8_t is[CMK_SHA256_SIZE];
+    unsigned number = record->key.id[record->key.id_len - 1];
+    cmk_bytes id = cmk_bytes_of(record->key.id, record->key.id_len);
+    cmk_rc rc = cmk_tree_hash(c->tree, true, number, cmk_buf_view(&record->body), is);
+    if (rc != CMK_OK)
+        return rc;
+    if (record->key.id_len != 1 + CMK_ID_SIZE + 1 ||
+        memcmp(is, c->tree->root.nodes + (size_t)number * sizeof(is), sizeof(is)) != 0)
+        return cmk_tampered(c->tree->label, CMK_KIND_NODE, id, "the row does not match the root");
+    c->seen++;
+    return CMK_OK;
+}
+
+cmk_rc cmk_tree_check_nodes(cmk_tree *t)
+{
+    node_check c = {t, 0};
+    unsigned named = 0;
+    cmk_record_key root = cmk_tree_row_key(t, CMK_KIND_ROOT, 0);
+    for (size_t i = 0; i < CMK_TREE_NODES; i++)
+        named += !cmk_hash_is_zero(t->root.nodes + i * CMK_SHA256_SIZE);
+    cmk_bytes prefix = cmk_bytes_of(root.id, root.id_len);
+    cmk_rc rc = cmk_txn_list(t->txn, t->vault, CMK_KIND_NODE, prefix, check_node, &c);
+    if (rc == CMK_OK && c.seen != named)
+        rc = cmk_tampered(t->label, CMK_KIND_ROOT, prefix, "it names nodes whose rows are missing");
+    return rc;
+}
+
 /* The hash above says that there is nothing here: a row that is there all the same belongs to a newer state, and
  * somebody has put the older root back. */
 static cmk_rc expect_none(cmk_tree *t, cmk_kind kind, unsigned number)

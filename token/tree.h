@@ -96,6 +96,8 @@ cmk_rc cmk_tampered(const char *vault_label, cmk_kind kind, cmk_bytes id, const 
 /* tree_work.c: nodes and buckets that are being changed. */
 CMK_MUST_USE cmk_rc cmk_tree_load_node(cmk_tree *t, unsigned number, const uint8_t hash[CMK_SHA256_SIZE], cmk_record *out);
 CMK_MUST_USE cmk_rc cmk_tree_load_bucket(cmk_tree *t, unsigned number, const uint8_t hash[CMK_SHA256_SIZE], cmk_record *out);
+/* Are the NODE rows exactly those that the root names? What a process does once, for the first root that it sees: later ones it compares by their change numbers. CMK_E_TAMPERED. */
+CMK_MUST_USE cmk_rc cmk_tree_check_nodes(cmk_tree *t);
 bool cmk_hash_is_zero(const uint8_t hash[CMK_SHA256_SIZE]);
 /* Where place is or would be among n sorted leaves; *found tells which. */
 size_t cmk_leaf_search(const cmk_leaf *leaves, size_t n, const uint8_t place[CMK_PLACE_SIZE], bool *found);

@@ -169,7 +169,10 @@ static cmk_rc read_root(cmk_view *view, cmk_tree *t)
         return rolled_back(view, t->id, "older than what this process has seen");
     if (t->verified && root.change == t->root.change)
         return rolled_back(view, t->id, "another one with the same change number");
+    bool first = !t->verified;
     rc = cmk_tree_set_root(t, &row.body);
+    if (rc == CMK_OK && known && first)
+        rc = cmk_tree_check_nodes(t);
     t->verified = rc == CMK_OK && known;
     return rc;
 }
