@@ -119,6 +119,7 @@ static const char *const arg_placeholders[CMK_ARG_COUNT] = {
     [CMK_ARG_NEW_KEY] = "KEY",
     [CMK_ARG_KEY] = "KEY",
     [CMK_ARG_KEY_VERSION] = "KEY[/VERSION]",
+    [CMK_ARG_GROUP] = "GROUP|none",
     [CMK_ARG_COMMAND] = "[COMMAND]",
 };
 

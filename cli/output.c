@@ -48,10 +48,23 @@ json_t *cmk_json_ops(uint32_t ops)
     return json_incref(list);
 }
 
+void cmk_out_slot_cell(cmk_table *t, const cmk_vault_info *info)
+{
+    if (info->slot == CMK_SLOT_ANY)
+        cmk_table_cell(t, "?");
+    else
+        cmk_table_cell(t, "%u", info->slot);
+}
+
+static json_t *json_slot(const cmk_vault_info *info)
+{
+    return info->slot == CMK_SLOT_ANY ? json_null() : json_integer(info->slot);
+}
+
 json_t *cmk_json_vault(const cmk_vault_info *info)
 {
-    return json_pack("{so so si so ss so so so si sb sb so si sb si so ss}", "name", cmk_json_text(info->name), "id",
-                     cmk_json_id(&info->id), "slot", (int)info->slot, "serial", cmk_json_text(info->serial), "state",
+    return json_pack("{so so so so ss so so so si sb sb so si sb si so ss}", "name", cmk_json_text(info->name), "id",
+                     cmk_json_id(&info->id), "slot", json_slot(info), "serial", cmk_json_text(info->serial), "state",
                      info->state == CMK_VAULT_DELETED ? "deleted" : "live", "created", cmk_json_time(info->created),
                      "deleted_at", cmk_json_time(info->deleted_at), "purge_at", cmk_json_time(info->purge_at),
                      "retention_days", (int)info->retention_days, "purge_protection", (int)info->purge_protection,

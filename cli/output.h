@@ -50,6 +50,8 @@ typedef struct cmk_table {
     }
 void cmk_table_start(cmk_table *t, const char *const *headers, size_t columns);
 void cmk_table_cell(cmk_table *t, const char *fmt, ...) CMK_PRINTF(2, 3);
+/* The cell with a vault's slot number; "?" when its record, which says it, is lost. */
+void cmk_out_slot_cell(cmk_table *t, const cmk_vault_info *info);
 /* Prints the rows, or empty when there are none. CMK_E_NO_MEMORY when a cell did not fit into memory. */
 CMK_MUST_USE cmk_rc cmk_table_print(const cmk_table *t, const char *empty);
 void cmk_table_free(cmk_table *t);

@@ -189,7 +189,7 @@ static cmk_rc print_text(cmk_cli *cli, const report *r)
     cmk_table_start(&table, headers, sizeof headers / sizeof headers[0]);
     for (size_t i = 0; i < r->count; i++) {
         cmk_table_cell(&table, "%s", r->vaults[i].name);
-        cmk_table_cell(&table, "%u", r->vaults[i].slot);
+        cmk_out_slot_cell(&table, &r->vaults[i]);
         cmk_table_cell(&table, "%s", cmk_out_vault_state(&r->vaults[i]));
         cmk_table_cell(&table, "%u", r->vaults[i].keys);
         cmk_table_cell(&table, "%s", cmk_out_yes(r->vaults[i].purge_protection));

@@ -69,7 +69,7 @@ static cmk_rc visit_row(void *ctx, const cmk_vault_info *info)
 {
     cmk_table *t = ctx;
     char when[CMK_TIME_TEXT];
-    cmk_table_cell(t, "%u", info->slot);
+    cmk_out_slot_cell(t, info);
     cmk_table_cell(t, "%s", info->name);
     cmk_table_cell(t, "%s", cmk_out_vault_state(info));
     cmk_table_cell(t, "%u", info->keys);

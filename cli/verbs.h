@@ -37,6 +37,7 @@ typedef enum cmk_cli_arg {
     CMK_ARG_NEW_KEY,
     CMK_ARG_KEY,
     CMK_ARG_KEY_VERSION,
+    CMK_ARG_GROUP,
     CMK_ARG_COMMAND, /* optional */
     CMK_ARG_COUNT
 } cmk_cli_arg;
@@ -108,6 +109,7 @@ cmk_rc cmk_cli_key_create(cmk_cli *cli);
 cmk_rc cmk_cli_key_list(cmk_cli *cli);
 cmk_rc cmk_cli_key_show(cmk_cli *cli);
 cmk_rc cmk_cli_key_versions(cmk_cli *cli);
+cmk_rc cmk_cli_store_group(cmk_cli *cli);
 cmk_rc cmk_cli_status(cmk_cli *cli);
 cmk_rc cmk_cli_help(cmk_cli *cli);
 

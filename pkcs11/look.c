@@ -111,7 +111,7 @@ static CK_RV look_stored(cmk_call *c, cmk_look *look, const cmk_attr_row *row, c
         if (cmk_attrs_true(look->attrs, look->class, CKA_SENSITIVE) ||
             !cmk_attrs_true(look->attrs, look->class, CKA_EXTRACTABLE))
             return CKR_ATTRIBUTE_SENSITIVE;
-        cmk_bytes value;
+        cmk_bytes value = {NULL, 0};
         CK_RV rv = cmk_look_secret(c, look, &value);
         if (rv == CKR_OK)
             cmk_value_bytes(out, value);

@@ -110,6 +110,7 @@ static process *process_new(void)
 {
     pthread_condattr_t monotonic;
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    /* cppcheck-suppress invalidFunctionArg; anonymous memory has the descriptor -1 */
     process *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;

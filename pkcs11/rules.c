@@ -218,6 +218,9 @@ bool cmk_rules_obeys(const cmk_making *k, cmk_bytes array)
 
 cmk_rc cmk_rules_spec(const cmk_attrs *attrs, cmk_buf *record, cmk_object_spec *spec)
 {
+    for (size_t i = 0; i < attrs->count; i++)
+        if (attrs->v[i].value.len > CMK_OBJECT_VALUE_MAX) /* data objects have their value among the attributes */
+            return cmk_fail(CMK_E_LIMIT, "a value of a token object has at most %d bytes", CMK_OBJECT_VALUE_MAX);
     const cmk_attr *label = cmk_attr_find(attrs->v, attrs->count, CKA_LABEL);
     const cmk_attr *id = cmk_attr_find(attrs->v, attrs->count, CKA_ID);
     cmk_attrs_encode(attrs, record);

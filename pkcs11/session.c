@@ -1,7 +1,7 @@
 /* Sessions (PKCS#11 v3.0 §5.6), but for logging in: login.c. */
 #include <stdlib.h>
 
-#include "pkcs11/module.h"
+#include "pkcs11/kobject.h"
 
 /* ---- handles ---- */
 
@@ -33,6 +33,57 @@ void cmk_session_put(cmk_session *s)
 {
     if (s)
         cmk_ref_put(&s->ref);
+}
+
+/* ---- calls ---- */
+
+CK_RV cmk_call_begin(cmk_call *c, CK_SESSION_HANDLE session)
+{
+    *c = (cmk_call){0};
+    CK_RV rv = cmk_enter(&c->m);
+    if (rv != CKR_OK) {
+        c->m = NULL;
+        return rv;
+    }
+    rv = cmk_session_get(c->m, session, &c->s);
+    if (rv != CKR_OK)
+        c->s = NULL;
+    return rv;
+}
+
+CK_RV cmk_call_end(cmk_call *c, const char *function, CK_RV rv)
+{
+    if (rv == CKR_USER_NOT_LOGGED_IN && c->login && !c->asked)
+        (void)cmk_call_login(c); /* revoked, as its use has shown: ends it for the slot */
+    cmk_login_put(c->login);
+    if (c->s && rv != CKR_OK)
+        rv = cmk_slot_error(c->m, c->s->slot, rv);
+    if (c->s)
+        cmk_session_put(c->s);
+    return c->m ? cmk_leave(function, rv) : rv;
+}
+
+cmk_login *cmk_call_login(cmk_call *c)
+{
+    if (!c->asked) {
+        cmk_login_put(c->login);
+        c->login = cmk_session_login(c->m, c->s);
+    }
+    c->asked = true;
+    return c->login;
+}
+
+cmk_login *cmk_call_holder(cmk_call *c)
+{
+    if (!c->asked && !c->login)
+        c->login = cmk_session_login_held(c->s);
+    return c->login;
+}
+
+cmk_login *cmk_call_user(cmk_call *c)
+{
+    cmk_login *login = cmk_call_login(c);
+    return login && cmk_login_role(login) != CMK_ROLE_ADMIN ? login : NULL;
 }
 
 /* ---- opening ---- */

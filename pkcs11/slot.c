@@ -173,10 +173,16 @@ bool cmk_slot_logout(cmk_module *m, cmk_slot *slot, const cmk_login *expected)
 typedef struct id_list {
     CK_SLOT_ID *ids; /* NULL: count only */
     CK_ULONG room, count;
+    CK_SLOT_ID last; /* added last */
+    uint32_t lost;   /* vaults whose slot nobody knows any more */
 } id_list;
 
+/* Live vaults come by slot number, so one that is there twice (a copy) comes twice in a row. */
 static void add_id(id_list *l, CK_SLOT_ID id)
 {
+    if (l->count > 0 && l->last == id)
+        return;
+    l->last = id;
     if (l->ids && l->count < l->room)
         l->ids[l->count] = id;
     l->count++;
@@ -184,8 +190,11 @@ static void add_id(id_list *l, CK_SLOT_ID id)
 
 static cmk_rc add_vault(void *ctx, const cmk_vault_info *info)
 {
+    id_list *list = ctx;
     if (info->slot != CMK_SLOT_ANY)
-        add_id(ctx, info->slot);
+        add_id(list, info->slot);
+    else
+        list->lost++;
     return CMK_OK;
 }
 
@@ -204,6 +213,9 @@ static cmk_rc list_slots(cmk_module *m, id_list *list)
         rc = cmk_core_free_slot(core, &unused);
     if (rc == CMK_OK)
         add_id(list, unused);
+    /* A vault whose record is lost is shown all the same, as a slot that answers only with an error. */
+    for (uint32_t i = 1; rc == CMK_OK && i <= list->lost; i++)
+        add_id(list, unused + i);
     return rc;
 }
 
@@ -211,7 +223,7 @@ static CK_RV slot_list(cmk_module *m, CK_SLOT_ID *ids, CK_ULONG *count)
 {
     if (!count)
         return CKR_ARGUMENTS_BAD;
-    id_list list = {ids, *count, 0};
+    id_list list = {ids, *count, 0, 0, 0};
     cmk_rc rc = list_slots(m, &list);
     if (rc != CMK_OK)
         return cmk_ckr(rc);

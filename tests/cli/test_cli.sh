@@ -292,7 +292,7 @@ verdict full-output
 
 offers() { last="__complete $*"; out=$("$CMK11" __complete "$@" 2> err.txt) rc=$? err=$(cat err.txt); [ -z "$err" ] && [ $rc = 0 ] || wrong 'noise'; out=${out//$'\n'/|}; }
 is() { [ "$out" = "$1" ] || wrong "\"$1\" expected"; }
-offers ''; is 'vault|key|status|help'
+offers ''; is 'vault|key|store|status|help'
 offers vault ''; is 'init|list|show|key-fingerprint'
 offers key v; is versions
 offers vault show p; is payroll
@@ -308,8 +308,22 @@ offers help key c; is create
 offers nonsense ''; is ''
 offers vault nonsense ''; is ''
 CMK11_STORE=sqlite:$scratch/nowhere offers vault show ''; is ''
-offers; is 'vault|key|status|help'
+offers; is 'vault|key|store|status|help'
 verdict complete-words
+
+# Sharing the store, with a group that every Debian has.
+modes() { stat -c '%a %G' store store/cmk11.db | tr '\n' ' '; }
+own=$(id -gn)
+run store group no-such-group-here; want 2 'no group no-such-group-here'
+run store group; want 2 'missing'
+run store group "$own"; want 0; shows "$own"
+[ "$(modes)" = "2770 $own 660 $own " ] || wrong "modes of a shared store: $(modes)"
+run key list payroll; want 0
+run store group none --json; want 0; json 'j["group"] is None and j["store"].endswith("/store")'
+[ "$(modes)" = "700 $own 600 $own " ] || wrong "modes of a store that is shared no more: $(modes)"
+run key list payroll; want 0
+chmod o+w store; run vault list; want 1 'store'; chmod o-w store
+verdict store-group
 
 # completes WORD…: what the shell would offer for the last word.
 completes() {
