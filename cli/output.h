@@ -44,9 +44,9 @@ typedef struct cmk_table {
     size_t count, capacity;
     bool failed;
 } cmk_table;
-#define CMK_TABLE_INIT                                                                                               \
-    {                                                                                                                \
-        0, NULL, 0, 0, false                                                                                         \
+#define CMK_TABLE_INIT                                                                                                 \
+    {                                                                                                                  \
+        0, NULL, 0, 0, false                                                                                           \
     }
 void cmk_table_start(cmk_table *t, const char *const *headers, size_t columns);
 void cmk_table_cell(cmk_table *t, const char *fmt, ...) CMK_PRINTF(2, 3);

@@ -48,7 +48,7 @@ static inline void ossl_scope_end(const int *marked)
 
 /* Frees at the end of the block. */
 #define OSSL_AUTO(type, fn)                                                                                            \
-    static inline void fn##_auto(__typeof__(type) **p)                                                                             \
+    static inline void fn##_auto(__typeof__(type) **p)                                                                 \
     {                                                                                                                  \
         fn(*p);                                                                                                        \
     }

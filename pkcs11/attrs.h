@@ -47,7 +47,7 @@ typedef enum cmk_attr_kind {
 /* What copy and set may do to a value that is there. */
 typedef enum cmk_attr_change {
     CMK_CHANGE_FREE,
-    CMK_CHANGE_TO_TRUE,        /* a bool: only from false to true */
+    CMK_CHANGE_TO_TRUE,   /* a bool: only from false to true */
     CMK_CHANGE_TO_FALSE,  /* a bool: only from true to false; so uses stay disjoint over time and over copies */
     CMK_CHANGE_COPY_DATA, /* by C_CopyObject of data objects only */
 } cmk_attr_change;

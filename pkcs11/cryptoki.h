@@ -1,5 +1,6 @@
-/* PKCS#11 as the module sees it: p11-kit's header, and what version 3.0 of the specification adds where the installed header stops at 2.40
- * (Debian 12). Written from the specification: PKCS#11 Cryptographic Token Interface Base Specification Version 3.0, OASIS Standard.
+/* PKCS#11 as the module sees it: p11-kit's header, and what version 3.0 of the specification adds where the installed
+ * header stops at 2.40 (Debian 12). Written from the specification: PKCS#11 Cryptographic Token Interface Base
+ * Specification Version 3.0, OASIS Standard.
  */
 #ifndef CMK_PKCS11_CRYPTOKI_H
 #define CMK_PKCS11_CRYPTOKI_H

@@ -1,8 +1,8 @@
-/* Every function of PKCS#11, once, in the order of the specification's function lists. From here come the two lists that applications get, the answers of what the
- * module does not offer, and the expected exports.
+/* Every function of PKCS#11, once, in the order of the specification's function lists. From here come the two lists
+ * that applications get, the answers of what the module does not offer, and the expected exports.
  *
- * HAVE(name, …) is offered, LACK(name, …) answers CKR_FUNCTION_NOT_SUPPORTED. Parameters stand only where they are needed: with what is not offered, and with what
- * cryptoki.h may have to declare.
+ * HAVE(name, …) is offered, LACK(name, …) answers CKR_FUNCTION_NOT_SUPPORTED. Parameters stand only where they are
+ * needed: with what is not offered, and with what cryptoki.h may have to declare.
  */
 #ifndef CMK_PKCS11_FUNCTIONS_H
 #define CMK_PKCS11_FUNCTIONS_H

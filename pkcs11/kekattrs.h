@@ -8,9 +8,8 @@ typedef bool cmk_kek_getter(const cmk_kek_view *kek, cmk_value *out);
 
 /* Constants, the same for both halves, or for one half only. */
 cmk_kek_getter cmk_kekattr_true, cmk_kekattr_false, cmk_kekattr_empty, cmk_kekattr_is_private, cmk_kekattr_private_true,
-    cmk_kekattr_private_false, cmk_kekattr_public_false, cmk_kekattr_class,
-    cmk_kekattr_key_type, cmk_kekattr_gen_mechanism, cmk_kekattr_mechanisms, cmk_kekattr_unwrap_template,
-    cmk_kekattr_wrap_template;
+    cmk_kekattr_private_false, cmk_kekattr_public_false, cmk_kekattr_class, cmk_kekattr_key_type,
+    cmk_kekattr_gen_mechanism, cmk_kekattr_mechanisms, cmk_kekattr_unwrap_template, cmk_kekattr_wrap_template;
 /* By the operations of the key. */
 cmk_kek_getter cmk_kekattr_encrypt, cmk_kekattr_decrypt, cmk_kekattr_wrap, cmk_kekattr_unwrap_use;
 /* By the version. */

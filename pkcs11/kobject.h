@@ -36,8 +36,8 @@ typedef struct cmk_kobject {
     cmk_attrs *attrs;        /* of a session object */
     cmk_secret value;        /* of a secret session key; never changes */
     /* slot->lock: */
-    bool listed;                              /* it is in the indexes */
-    cmk_kobject_link links[CMK_LINKS];        /* there */
+    bool listed;                             /* it is in the indexes */
+    cmk_kobject_link links[CMK_LINKS];       /* there */
     struct cmk_kobject *prev, *next, *chain; /* in the list of session objects; of what was taken out together */
 } cmk_kobject;
 
@@ -55,7 +55,8 @@ CK_RV cmk_call_begin(cmk_call *c, CK_SESSION_HANDLE session);
 CK_RV cmk_call_end(cmk_call *c, const char *function, CK_RV rv);
 /* The login, or NULL; looked up once a call. */
 cmk_login *cmk_call_login(cmk_call *c);
-/* The login without looking whether it is still in force: for what token/ does with it, which looks itself. NULL when nobody is logged in. */
+/* The login without looking whether it is still in force: for what token/ does with it, which looks itself. NULL when
+ * nobody is logged in. */
 cmk_login *cmk_call_holder(cmk_call *c);
 /* The login of a user, who may see private objects; NULL for the public and the SO. */
 cmk_login *cmk_call_user(cmk_call *c);

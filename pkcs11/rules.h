@@ -27,7 +27,8 @@ typedef struct cmk_making {
 CK_RV cmk_making_start(cmk_call *c, unsigned op, CK_OBJECT_CLASS class, const cmk_template *t, cmk_making *out);
 /* Starts a copy: base's attributes, changed as t says. */
 CK_RV cmk_making_copy(cmk_call *c, const cmk_look *base, const cmk_template *t, cmk_making *out);
-/* All attributes of an object that is there. CKR_FUNCTION_FAILED when they are more than any object of this release has. */
+/* All attributes of an object that is there. CKR_FUNCTION_FAILED when they are more than any object of this release
+ * has. */
 CK_RV cmk_making_take(cmk_making *k, const cmk_attrs *from);
 /* A secret key's type and disjoint uses; mechanism is what generates it, or CK_UNAVAILABLE_INFORMATION. Completes the
  * computed attributes. */

@@ -112,7 +112,8 @@ cmk_rc cmk_sqlite_check_files(const char *directory, bool *shared, gid_t *gid);
 /* Gives the directory and everything in it to group gid, or to the directory's own group with nothing for it to do when
  * gid is -1. */
 cmk_rc cmk_sqlite_share_files(const char *directory, gid_t gid);
-/* Why a file that opens for reading only can't be written: CMK_E_FULL when no space is left for its log, else CMK_E_READ_ONLY; with a detail that ends in consequence. */
+/* Why a file that opens for reading only can't be written: CMK_E_FULL when no space is left for its log, else
+ * CMK_E_READ_ONLY; with a detail that ends in consequence. */
 cmk_rc cmk_sqlite_no_write(const char *path, const char *consequence);
 /* directory/name; NULL when out of memory. Caller frees. */
 char *cmk_sqlite_path(const char *directory, const char *name);

@@ -1,6 +1,7 @@
 /* The records of docs/decisions/0001: kinds, structures, and their codec. Private to token/.
  *
- * A record type is a table of fields (name, type, offset, limit); one encoder and one decoder walk it (records.c). A field is added at the end of a table, with a new format number.
+ * A record type is a table of fields (name, type, offset, limit); one encoder and one decoder walk it (records.c). A
+ * field is added at the end of a table, with a new format number.
  */
 #ifndef CMK_TOKEN_RECORDS_H
 #define CMK_TOKEN_RECORDS_H
@@ -25,9 +26,16 @@ typedef enum cmk_kind {
     CMK_KIND_OBJECT = 48
 } cmk_kind;
 
-typedef enum cmk_tree_id { CMK_TREE_NONE = 0, CMK_TREE_ADMIN = 1, CMK_TREE_OFFICER = 2, CMK_TREE_OBJECT = 3, CMK_TREE_COUNT } cmk_tree_id;
+typedef enum cmk_tree_id {
+    CMK_TREE_NONE = 0,
+    CMK_TREE_ADMIN = 1,
+    CMK_TREE_OFFICER = 2,
+    CMK_TREE_OBJECT = 3,
+    CMK_TREE_COUNT
+} cmk_tree_id;
 
-/* Authenticated look-ups: index leaves of the trees. The store's own index holds vault names (CMK_INDEX_VAULT_NAME) and objects' labels and ids only. */
+/* Authenticated look-ups: index leaves of the trees. The store's own index holds vault names (CMK_INDEX_VAULT_NAME) and
+ * objects' labels and ids only. */
 typedef enum cmk_index {
     CMK_INDEX_VAULT_NAME = 1,     /* store's index only; value: the name; live vaults */
     CMK_INDEX_PRINCIPAL_NAME = 2, /* admin tree → principal id */
@@ -39,7 +47,8 @@ typedef enum cmk_index {
     CMK_INDEX_OBJECT_ID = 8       /* store's index */
 } cmk_index;
 
-/* The time as records have it: never before 1970, whatever the clock says, since a decoder would refuse such a record. */
+/* The time as records have it: never before 1970, whatever the clock says, since a decoder would refuse such a record.
+ */
 uint64_t cmk_record_time(void);
 
 /* Which tree signs which kind; CMK_TREE_NONE for those that protect themselves or are hashes. */
@@ -66,18 +75,23 @@ typedef struct cmk_vault_rec {
     uint8_t admin_first[CMK_CURVE_KEY_SIZE]; /* admin public key of generation 1: the fingerprint */
     uint8_t admin_public[CMK_CURVE_KEY_SIZE];
     uint8_t officer_public[CMK_CURVE_KEY_SIZE];
-    cmk_bytes succession; /* of admin keys after the first: (generation, public key, signature of the one before)*; empty for now */
+    cmk_bytes succession; /* of admin keys after the first: (generation, public key, signature of the one before)*;
+                             empty for now */
 } cmk_vault_rec;
 
-typedef enum cmk_principal_state { CMK_PRINCIPAL_ACTIVE = 1, CMK_PRINCIPAL_DISABLED = 2, CMK_PRINCIPAL_REMOVED = 3 } cmk_principal_state;
+typedef enum cmk_principal_state {
+    CMK_PRINCIPAL_ACTIVE = 1,
+    CMK_PRINCIPAL_DISABLED = 2,
+    CMK_PRINCIPAL_REMOVED = 3
+} cmk_principal_state;
 typedef struct cmk_principal_rec {
     cmk_id id;
-    cmk_bytes name; /* "so", "user", or its own */
-    uint8_t role;   /* cmk_role */
-    uint8_t state;  /* cmk_principal_state */
+    cmk_bytes name;                     /* "so", "user", or its own */
+    uint8_t role;                       /* cmk_role */
+    uint8_t state;                      /* cmk_principal_state */
     uint64_t created, changed, expires; /* 0: none */
     cmk_id created_by, changed_by;
-    uint8_t limited;        /* 1: only the keys that its grants name */
+    uint8_t limited; /* 1: only the keys that its grants name */
     uint8_t x25519_public[CMK_CURVE_KEY_SIZE];
     uint8_t log_public[CMK_CURVE_KEY_SIZE];
     uint64_t min_credential; /* credential revisions below this are void (a PIN reset raises it) */
@@ -99,8 +113,8 @@ typedef struct cmk_key_rec {
     uint8_t enabled;
     uint64_t created, changed, deleted_at, purge_at;
     cmk_id created_by, changed_by;
-    uint32_t current;  /* newest version's number */
-    uint32_t versions; /* how many exist */
+    uint32_t current;     /* newest version's number */
+    uint32_t versions;    /* how many exist */
     uint32_t last_number; /* the highest number ever given, so that none is given twice */
     uint32_t ops;
     uint32_t keykey_generation; /* for new versions */
@@ -136,7 +150,8 @@ typedef struct cmk_object_rec {
     cmk_bytes signature;  /* by the author's log key when public, else empty */
 } cmk_object_rec;
 
-/* Encoders append format number and fields to out (check cmk_buf_ok()). Decoders check format, bounds, enumerations and that nothing is left: CMK_E_FORMAT. Views point into body. */
+/* Encoders append format number and fields to out (check cmk_buf_ok()). Decoders check format, bounds, enumerations and
+ * that nothing is left: CMK_E_FORMAT. Views point into body. */
 #define CMK_RECORD_CODEC(name)                                                                                         \
     void cmk_##name##_encode(const struct cmk_##name *rec, cmk_buf *out);                                              \
     CMK_MUST_USE cmk_rc cmk_##name##_decode(cmk_bytes body, struct cmk_##name *rec)

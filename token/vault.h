@@ -1,4 +1,5 @@
-/* What vault.c, vault_create.c and vault_reinit.c share: what the store's rows say before they are verified, and a vault that is about to be made. Private to token/. */
+/* What vault.c, vault_create.c and vault_reinit.c share: what the store's rows say before they are verified, and a
+ * vault that is about to be made. Private to token/. */
 #ifndef CMK_TOKEN_VAULT_H
 #define CMK_TOKEN_VAULT_H
 
@@ -16,8 +17,8 @@ static inline void cmk_vault_auto_put(cmk_vault **vault)
 /* A vault as its unverified rows show it: good for finding it, and for showing that something is wrong. */
 typedef struct cmk_vault_seen {
     cmk_id id;
-    bool row;   /* there is a VAULT row that can be read */
-    bool roots; /* there are ROOT rows */
+    bool row;      /* there is a VAULT row that can be read */
+    bool roots;    /* there are ROOT rows */
     uint32_t slot; /* CMK_SLOT_ANY when unknown */
     uint8_t state;
     size_t name_len;
@@ -46,8 +47,10 @@ typedef struct cmk_vault_draft {
 CMK_MUST_USE cmk_rc cmk_vault_draft_make(const cmk_vault_spec *spec, cmk_vault_draft *out);
 void cmk_vault_draft_clear(cmk_vault_draft *d);
 #define CMK_VAULT_DRAFT_AUTO __attribute__((cleanup(cmk_vault_draft_clear))) cmk_vault_draft
-/* Writes it; vault is the process's object for draft's id. The view is for cmk_view_settle() after the commit, or cmk_view_close(). */
-CMK_MUST_USE cmk_rc cmk_vault_draft_write(cmk_vault *vault, cmk_txn *txn, const cmk_vault_draft *d, uint32_t slot, cmk_view **out);
+/* Writes it; vault is the process's object for draft's id. The view is for cmk_view_settle() after the commit, or
+ * cmk_view_close(). */
+CMK_MUST_USE cmk_rc cmk_vault_draft_write(cmk_vault *vault, cmk_txn *txn, const cmk_vault_draft *d, uint32_t slot,
+                                          cmk_view **out);
 /* Puts a VAULT record; live vaults have their name in the store's index. */
 CMK_MUST_USE cmk_rc cmk_vault_rec_put(cmk_view *view, const cmk_vault_rec *rec, uint64_t expected);
 /* 16 random hex digits. */

@@ -41,8 +41,8 @@ struct cmk_version {
     uint8_t certificate_hash[CMK_SHA256_SIZE];
     cmk_bytes name, cka_id, modulus, exponent; /* views into data */
     _Atomic(cmk_version_public *) public_key;  /* made at first use */
-    atomic_bool made, used; /* by this process: what was made and not used can be undone */
-    atomic_bool undoing;    /* which is under way */
+    atomic_bool made, used;                    /* by this process: what was made and not used can be undone */
+    atomic_bool undoing;                       /* which is under way */
     atomic_bool fell_back; /* an unwrap by this handle has needed another version: worth asking the digest cache */
     cmk_mutex lock;        /* rank LEAF: state */
     cmk_version_state state;

@@ -52,7 +52,10 @@ typedef struct cmk_buf {
     size_t cap;
     bool failed;
 } cmk_buf;
-#define CMK_BUF_INIT {NULL, 0, 0, false}
+#define CMK_BUF_INIT                                                                                                   \
+    {                                                                                                                  \
+        NULL, 0, 0, false                                                                                              \
+    }
 
 /* Appends n bytes from p (p may be NULL when n is 0). */
 void cmk_buf_add(cmk_buf *b, const void *p, size_t n);

@@ -15,21 +15,22 @@ typedef struct cmk_vault_pin {
 } cmk_vault_pin;
 
 typedef struct cmk_config {
-    char *path;              /* the file that was read, or NULL: built-in defaults */
-    char *store;             /* "sqlite:DIR"; never NULL */
-    char *audit_dir;         /* NULL: audit/ in the store's directory */
-    char *log_target;        /* "stderr" */
-    cmk_log_level log_level; /* CMK_LOG_WARN */
-    bool require_mlock;      /* false */
-    bool import_secret_keys; /* true; false refuses raw secret keys in C_CreateObject */
+    char *path;               /* the file that was read, or NULL: built-in defaults */
+    char *store;              /* "sqlite:DIR"; never NULL */
+    char *audit_dir;          /* NULL: audit/ in the store's directory */
+    char *log_target;         /* "stderr" */
+    cmk_log_level log_level;  /* CMK_LOG_WARN */
+    bool require_mlock;       /* false */
+    bool import_secret_keys;  /* true; false refuses raw secret keys in C_CreateObject */
     uint32_t busy_timeout_ms; /* 10,000: how long a writer waits for another */
-    cmk_vault_pin *pins;     /* vault-key NAME = FINGERPRINT */
+    cmk_vault_pin *pins;      /* vault-key NAME = FINGERPRINT */
     size_t pin_count;
 } cmk_config;
 
-/* Finds and reads the configuration: $CMK11_CONF, else $XDG_CONFIG_HOME/cmk11/cmk11.conf (~/.config/…), else /etc/cmk11/cmk11.conf, else defaults;
- * then $CMK11_STORE overrides the store. The environment is read with secure_getenv. A file that is named by $CMK11_CONF and missing is an error. A
- * file that others can write, or that belongs to neither root nor the effective user, is refused (CMK_E_PERMISSION). An unknown section, key or value is
+/* Finds and reads the configuration: $CMK11_CONF, else $XDG_CONFIG_HOME/cmk11/cmk11.conf (~/.config/…), else
+ * /etc/cmk11/cmk11.conf, else defaults; then $CMK11_STORE overrides the store. The environment is read with
+ * secure_getenv. A file that is named by $CMK11_CONF and missing is an error. A file that others can write, or that
+ * belongs to neither root nor the effective user, is refused (CMK_E_PERMISSION). An unknown section, key or value is
  * CMK_E_CONFIG with file, line and the nearest known key. *out is owned by the caller: cmk_config_free(). */
 CMK_MUST_USE cmk_rc cmk_config_load(cmk_config **out);
 /* Frees; NULL is fine. */

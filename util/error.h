@@ -1,8 +1,8 @@
 /* Result codes of everything below the PKCS#11 surface, their text, and the detail of the last failure.
  *
- * Functions that can fail return cmk_rc and start their local variable as CMK_E_INTERNAL, so that a path that forgets to
- * say it succeeded fails. Where a failure is found, cmk_fail() says in one sentence what, where and what to do; the caller
- * passes the code on. Details never hold secrets: no PIN, no key, no template value.
+ * Functions that can fail return cmk_rc and start their local variable as CMK_E_INTERNAL, so that a path that forgets
+ * to say it succeeded fails. Where a failure is found, cmk_fail() says in one sentence what, where and what to do; the
+ * caller passes the code on. Details never hold secrets: no PIN, no key, no template value.
  */
 #ifndef CMK_UTIL_ERROR_H
 #define CMK_UTIL_ERROR_H
@@ -72,7 +72,8 @@ const char *cmk_rc_text(cmk_rc rc);
 /* Remembers a sentence about this failure for the calling thread (at most 511 bytes, truncated on a UTF-8 boundary) and
  * returns rc, so that `return cmk_fail(CMK_E_NOT_FOUND, "vault %s: …", name);` is one statement. Never pass secrets. */
 cmk_rc cmk_fail(cmk_rc rc, const char *fmt, ...) CMK_PRINTF(2, 3);
-#ifdef __clang_analyzer__ /* it can't see into error.c, and would follow paths on which a failure turns into success */
+#ifdef __clang_analyzer__ /* it can't see into error.c, and would follow paths on which a failure turns into success   \
+                           */
 #define cmk_fail(rc, ...) (cmk_fail(rc, __VA_ARGS__), (rc))
 #endif
 

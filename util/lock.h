@@ -1,5 +1,6 @@
-/* Locks with ranks. A thread takes locks only in rising rank; in builds with CMK_CHECK_LOCKS (sanitizer builds and make check) a violation
- * aborts with both names. docs/locking.md lists who holds what. No lock is held during an RSA operation or scrypt.
+/* Locks with ranks. A thread takes locks only in rising rank; in builds with CMK_CHECK_LOCKS (sanitizer builds and make
+ * check) a violation aborts with both names. docs/locking.md lists who holds what. No lock is held during an RSA
+ * operation or scrypt.
  */
 #ifndef CMK_UTIL_LOCK_H
 #define CMK_UTIL_LOCK_H
@@ -7,17 +8,17 @@
 #include <pthread.h>
 
 typedef enum cmk_lock_rank {
-    CMK_RANK_MODULE = 1,  /* C_Initialize / C_Finalize */
-    CMK_RANK_SLOT,        /* a slot: login state, session list, objects */
-    CMK_RANK_TABLE,       /* the handle tables */
-    CMK_RANK_SESSION,     /* one session's operations */
-    CMK_RANK_CORE,        /* the table of open vaults */
-    CMK_RANK_LOGIN,       /* what a login holds: readers sign with it, so before the vault */
-    CMK_RANK_VAULT,       /* a vault's verified state */
-    CMK_RANK_CACHE,       /* caches below a vault: versions, prepared keys, objects */
-    CMK_RANK_STORE,       /* a store connection */
-    CMK_RANK_AUDIT,       /* the audit chain */
-    CMK_RANK_LEAF         /* never held while taking another: counters, secret memory, log */
+    CMK_RANK_MODULE = 1, /* C_Initialize / C_Finalize */
+    CMK_RANK_SLOT,       /* a slot: login state, session list, objects */
+    CMK_RANK_TABLE,      /* the handle tables */
+    CMK_RANK_SESSION,    /* one session's operations */
+    CMK_RANK_CORE,       /* the table of open vaults */
+    CMK_RANK_LOGIN,      /* what a login holds: readers sign with it, so before the vault */
+    CMK_RANK_VAULT,      /* a vault's verified state */
+    CMK_RANK_CACHE,      /* caches below a vault: versions, prepared keys, objects */
+    CMK_RANK_STORE,      /* a store connection */
+    CMK_RANK_AUDIT,      /* the audit chain */
+    CMK_RANK_LEAF        /* never held while taking another: counters, secret memory, log */
 } cmk_lock_rank;
 
 typedef struct cmk_mutex {
@@ -32,9 +33,13 @@ typedef struct cmk_rwlock {
     const char *name;
 } cmk_rwlock;
 
-#define CMK_MUTEX_INIT(rank, name) {PTHREAD_MUTEX_INITIALIZER, (rank), (name)}
+#define CMK_MUTEX_INIT(rank, name)                                                                                     \
+    {                                                                                                                  \
+        PTHREAD_MUTEX_INITIALIZER, (rank), (name)                                                                      \
+    }
 
-/* Makes and unmakes a lock; name is a static string. Failure to make one aborts: pthread locks of default type need no memory. */
+/* Makes and unmakes a lock; name is a static string. Failure to make one aborts: pthread locks of default type need no
+ * memory. */
 void cmk_mutex_init(cmk_mutex *m, cmk_lock_rank rank, const char *name);
 void cmk_mutex_destroy(cmk_mutex *m);
 void cmk_mutex_lock(cmk_mutex *m);

@@ -1,5 +1,5 @@
-/* What every CUnit program here shares: a table of tests, run one after the other, one line "PASS suite/test" or "FAIL suite/test" each, which
- * run-tests counts. */
+/* What every CUnit program here shares: a table of tests, run one after the other, one line "PASS suite/test" or "FAIL
+ * suite/test" each, which run-tests counts. */
 #ifndef CMK_TESTS_UNIT_H
 #define CMK_TESTS_UNIT_H
 
@@ -24,7 +24,8 @@ static inline void unit_failures(const char *suite, CU_pTest test, CU_pFailureRe
                    f->strCondition ? f->strCondition : "?");
 }
 
-/* Runs n tests (only those whose name is argv[1], if given); the exit status for main: 0 if all passed and at least one ran. */
+/* Runs n tests (only those whose name is argv[1], if given); the exit status for main: 0 if all passed and at least one
+ * ran. */
 static inline int unit_main(const char *suite, const unit_test *tests, size_t n, int argc, char **argv)
 {
     int failed = 0;
