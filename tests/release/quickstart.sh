@@ -16,7 +16,7 @@ cmp -s "$scratch/quickstart/plain.bin" "$scratch/quickstart/plain.again"; verdic
 [ "$(stat -c %s "$scratch/quickstart/plain.bin" 2> /dev/null)" = 104857600 ]; verdict file-of-100-MiB $?
 [ "$(grep -c '(refused, as it must be)' "$scratch/out")" = 4 ]; verdict refusals-shown $?
 ! grep -qF "$(cat "$scratch/quickstart/user.pin" 2> /dev/null || echo none)" "$scratch/out"; verdict no-pin-in-output $?
-[ ! -e "$scratch/quickstart/stolen.bin" ] && [ ! -e "$scratch/quickstart/signature.bin" ]; verdict nothing-stolen $?
+[ ! -s "$scratch/quickstart/stolen.bin" ] && [ ! -s "$scratch/quickstart/signature.bin" ]; verdict nothing-stolen $?
 mkdir "$scratch/a b"
 "$top/quickstart" --no-install "$scratch/a b" > "$scratch/blank" 2>&1
 [ $? = 2 ] && grep -q 'blanks' "$scratch/blank"; verdict directory-with-a-blank $?
