@@ -117,7 +117,8 @@ __attribute__((unused)) static CK_SLOT_ID p11_free_slot(void)
     for (CK_ULONG i = n; i > 0; i--)
         if (p11->C_GetTokenInfo(slots[i - 1], &info) == CKR_OK && !(info.flags & CKF_TOKEN_INITIALIZED))
             return slots[i - 1];
-    P11_CHECK(!"there is a slot with an uninitialised token");
+    bool found_an_uninitialised_token = false;
+    P11_CHECK(found_an_uninitialised_token);
     return (CK_SLOT_ID)-1;
 }
 
