@@ -77,7 +77,10 @@ static cmk_rc offer_keys(completion *c, cmk_core *core, const char *vault_name, 
     (void)snprintf(prefix, sizeof prefix, "%.*s/", (int)len, c->current);
     c->prefix = prefix;
     rc = cmk_key_find(vault, cmk_bytes_of(c->current, len), false, &key);
-    return rc == CMK_OK ? cmk_key_versions(vault, &key.id, visit_version, c) : rc;
+    if (rc == CMK_OK)
+        rc = cmk_key_versions(vault, &key.id, visit_version, c);
+    c->prefix = NULL;
+    return rc;
 }
 
 /* Names come from the store. Whatever goes wrong, there is just nothing to offer. */

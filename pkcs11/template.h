@@ -5,11 +5,11 @@
 
 #include "pkcs11/attrs.h"
 
-#define CMK_TEMPLATE_MAX 64                   /* attributes in a template */
-#define CMK_TEMPLATE_BYTES_MAX (256u * 1024u) /* all their values */
-#define CMK_TEMPLATE_NESTED_MAX 32            /* attributes in an attribute array */
-#define CMK_TEMPLATE_DEPTH_MAX 2              /* an attribute array in an attribute array is the limit */
-#define CMK_MECHS_MAX 64                      /* mechanisms in CKA_ALLOWED_MECHANISMS */
+#define CMK_TEMPLATE_MAX 64                         /* attributes in a template */
+#define CMK_TEMPLATE_BYTES_MAX ((size_t)256 * 1024) /* all their values */
+#define CMK_TEMPLATE_NESTED_MAX 32                  /* attributes in an attribute array */
+#define CMK_TEMPLATE_DEPTH_MAX 2                    /* an attribute array in an attribute array is the limit */
+#define CMK_MECHS_MAX 64                            /* mechanisms in CKA_ALLOWED_MECHANISMS */
 #define CMK_TEMPLATE_INLINE 512
 
 typedef struct cmk_template {

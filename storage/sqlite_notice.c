@@ -201,6 +201,7 @@ void cmk_sqlite_notice_init(cmk_sqlite_store *s)
 {
     size_t size = page_size();
     _Static_assert(sizeof(cmk_sqlite_notice) <= 4096, "the notice fits a page");
+    /* cppcheck-suppress invalidFunctionArg; anonymous memory has the descriptor -1 */
     void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return;
