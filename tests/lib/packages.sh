@@ -20,3 +20,8 @@ install_packages() {
   return 1
 }
 mkdir -p build
+# automake refuses a build beside the sources while there is one among them.
+if [ -f config.status ]; then
+  echo "this source tree is configured itself; run 'make distclean' in it first" >&2
+  exit 2
+fi
