@@ -1,7 +1,7 @@
 # Debian packages: to build, to run, and to test. Sourced by quickstart and run-tests.
 build_packages=(build-essential autoconf automake libtool pkg-config libssl-dev libsqlite3-dev libp11-kit-dev libinih-dev libjansson-dev)
 demo_packages=(opensc openssl)
-test_packages=(libcunit1-dev clang clang-tidy cppcheck valgrind opensc openssl p11-kit p11-kit-modules sqlite3 python3 mandoc
+test_packages=(libcunit1-dev clang clang-tidy cppcheck valgrind libc6-dbg opensc openssl p11-kit p11-kit-modules sqlite3 python3 mandoc
   bash-completion python3-cryptography python3-cryptography-vectors python3-pykcs11 xz-utils)
 
 # Installs those of the named packages that are missing; quiet unless it fails. Needs root, or sudo.
