@@ -211,11 +211,12 @@ static cmk_rc list_slots(cmk_module *m, id_list *list)
         rc = cmk_vault_list(core, false, add_vault, list);
     if (rc == CMK_OK && core)
         rc = cmk_core_free_slot(core, &unused);
+    CK_SLOT_ID highest = list->count > 0 && list->last > unused ? list->last : unused;
     if (rc == CMK_OK)
         add_id(list, unused);
     /* A vault whose record is lost is shown all the same, as a slot that answers only with an error. */
     for (uint32_t i = 1; rc == CMK_OK && i <= list->lost; i++)
-        add_id(list, unused + i);
+        add_id(list, highest + i);
     return rc;
 }
 

@@ -49,10 +49,11 @@ cmk_rc cmk_view_verify(cmk_view *view, const cmk_record *record)
     cmk_tree *t = cmk_view_tree(view, cmk_kind_tree(kind));
     cmk_leaf leaf;
     uint8_t value[CMK_LEAF_SIZE];
+    /* A damaged index of the store may list what is another vault's. */
+    if (!cmk_id_equal(&record->key.vault, &view->vault->id))
+        return cmk_tampered(view->label, kind, key_id(&record->key), "the row is another vault's");
     if (!t || !t->verified)
         return CMK_OK; /* it protects itself, or (objects before a login) is verified by its author's signature */
-    if (!cmk_id_equal(&record->key.vault, &view->vault->id))
-        return cmk_fail(CMK_E_ARGUMENT, "a record of another vault");
     cmk_bytes body = cmk_buf_view(&record->body);
     cmk_rc rc = cmk_leaf_of_record(t, &record->key, record->revision, &body, &leaf);
     if (rc == CMK_OK)

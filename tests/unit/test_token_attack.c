@@ -305,6 +305,26 @@ static void test_spoiled_credential(void)
 }
 
 /* A row taken away shows in the list, whichever it is. */
+/* A damaged index of the store lists another vault's row here: that is damage, whether the row's tree can be verified
+ * (VAULT) or not (OBJECT, before a login). */
+static void test_foreign_row(void)
+{
+    static const cmk_kind kinds[] = {CMK_KIND_VAULT, CMK_KIND_KEY, CMK_KIND_OBJECT};
+    world w;
+    if (!world_begin(&w, false, true))
+        return;
+    cmk_view *view = NULL;
+    UNIT_OK(cmk_view_open(w.vault, CMK_TXN_READ, NULL, &view));
+    for (size_t i = 0; view && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        cmk_id other = w.vault->id;
+        other.b[0] ^= 1;
+        CMK_RECORD_AUTO row = {.key = cmk_rkey_id(&other, kinds[i], &other), .revision = 1};
+        UNIT_RC(cmk_view_verify(view, &row), CMK_E_TAMPERED);
+    }
+    cmk_view_close(&view);
+    world_end(&w);
+}
+
 static void test_damaged_listed(void)
 {
     world w;
@@ -466,6 +486,7 @@ static const unit_test tests[] = {
     {"spoiled-credential", test_spoiled_credential},
     {"disguised", test_disguised},
     {"namesake", test_namesake},
+    {"foreign-row", test_foreign_row},
     {"damaged-listed", test_damaged_listed},
     {"old-credential", test_old_credential},
     {"replay", test_replay},
